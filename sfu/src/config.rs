@@ -1,0 +1,60 @@
+//! What a core is started with, and every limit it keeps.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// How the core is reached and what it allows.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the media socket is bound. With a wildcard address every local address must be listed in `advertise`.
+    pub listen: SocketAddr,
+    /// The addresses told to clients, as host candidates on the media port, the preferred one first. Never empty.
+    pub advertise: Vec<IpAddr>,
+    /// The limits.
+    pub limits: Limits,
+}
+
+/// Bounds on what a client can make the core hold or do.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Size of an SDP offer, bytes.
+    pub offer_bytes: usize,
+    /// Number of m-lines in an offer.
+    pub media_lines: usize,
+    /// SSRCs a publisher may use, retransmission streams included.
+    pub ssrcs_per_participant: usize,
+    /// Simulcast streams per publication.
+    pub encodings_per_publication: usize,
+    /// Open data channels per participant.
+    pub channels_per_participant: usize,
+    /// Bytes waiting on one data channel; a message beyond is dropped.
+    pub channel_queue_bytes: usize,
+    /// Largest message on a data channel, bytes.
+    pub message_bytes: usize,
+    /// A connection without an authenticated check for so long has lost the client's consent (RFC 7675).
+    pub consent: Duration,
+    /// Time from the first check to the end of the DTLS handshake.
+    pub handshake: Duration,
+    /// Requests for key frames that go upstream: at most one per encoding in this time.
+    pub keyframe_interval: Duration,
+    /// Source packets kept for retransmission, per encoding. A power of two.
+    pub history_packets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            offer_bytes: 512 * 1024,
+            media_lines: 128,
+            ssrcs_per_participant: 32,
+            encodings_per_publication: 4,
+            channels_per_participant: 16,
+            channel_queue_bytes: 1024 * 1024,
+            message_bytes: 64 * 1024,
+            consent: Duration::from_secs(30),
+            handshake: Duration::from_secs(30),
+            keyframe_interval: Duration::from_millis(500),
+            history_packets: 1024,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! How one participant's datagrams are authenticated, opened and sealed.
+//!
+//! [`Transport`] is a seam: `RtcTransport` is what browsers speak (ICE-lite, DTLS-SRTP, SCTP); the simulation has
+//! a plain one. Everything above it sees opened RTP, opened RTCP and messages.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::message::{Data, DisconnectReason};
+use crate::sdp::{DtlsRole, Fingerprint, IceCredentials};
+
+/// A data channel of one participant: its SCTP stream id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ChannelId(pub u16);
+
+/// One participant's connection. Told the time, without sockets: `handle_*` in, `poll_*` out, drain between.
+pub trait Transport: Sized + Send {
+    /// What the transports of one shard share: certificate, crypto provider.
+    type Context: Send + Sync;
+
+    /// The certificate's fingerprint that goes into every answer.
+    fn fingerprint(context: &Self::Context) -> &Fingerprint;
+
+    /// The local ufrag that a connectivity check is addressed to, or `None` when `datagram` is no such check. Looks, does not
+    /// verify: that is [`handle_datagram`](Self::handle_datagram)'s part.
+    fn addressed_ufrag(datagram: &[u8]) -> Option<&[u8]>;
+
+    /// Starts a connection that nobody has reached yet.
+    fn new(context: &Self::Context, now: Instant, parameters: TransportParameters) -> Self;
+
+    /// New ICE credentials on both sides; the DTLS association and the SRTP keys stay (RFC 8445 section 9).
+    fn restart_ice(&mut self, now: Instant, local: IceCredentials, remote: IceCredentials);
+
+    /// Takes one datagram from an address that is bound to this participant, or a check addressed to its ufrag.
+    /// For `Rtp` and `Rtcp` the plaintext is in place, `datagram` cut to it.
+    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &mut BytesMut) -> Incoming;
+
+    /// Lets timers run.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Next datagram that is not media (checks' replies, DTLS, SCTP), with its destination.
+    fn poll_transmit(&mut self, now: Instant) -> Option<(SocketAddr, Bytes)>;
+
+    /// Next thing that happened.
+    fn poll_event(&mut self) -> Option<TransportEvent>;
+
+    /// Where media goes: `None` until connected and after the end.
+    fn destination(&self) -> Option<SocketAddr>;
+
+    /// Seals the RTP packet that occupies `buffer[start..]` in place and appends the tag. `header_len` counts fixed header, CSRCs and
+    /// extensions; `roc` is the rollover counter of its sequence number (RFC 3711 section 3.3.1).
+    fn seal_rtp(&mut self, buffer: &mut Vec<u8>, start: usize, header_len: usize, roc: u32);
+
+    /// Seals the compound RTCP packet that occupies `buffer[start..]` in place and appends what SRTCP appends.
+    fn seal_rtcp(&mut self, buffer: &mut Vec<u8>, start: usize);
+
+    /// Queues one message. Refused when the channel is not open or its queue is full; nothing is kept then.
+    fn send_data(&mut self, now: Instant, channel: ChannelId, data: &Data) -> Result<(), SendDataError>;
+
+    /// Closes in good order: what is to be sent comes out of [`poll_transmit`](Self::poll_transmit).
+    fn close(&mut self, now: Instant);
+}
+
+/// What a connection starts with.
+#[derive(Clone, Debug)]
+pub struct TransportParameters {
+    /// Ours, as in the answer.
+    pub local: IceCredentials,
+    /// Theirs, as in the offer.
+    pub remote: IceCredentials,
+    /// The certificate the client must present.
+    pub remote_fingerprint: Fingerprint,
+    /// Our side of the DTLS handshake.
+    pub dtls_role: DtlsRole,
+}
+
+/// What one datagram turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Incoming {
+    /// Handled, or dropped: nothing for the layer above.
+    Nothing,
+    /// An authenticated check: the source address belongs to this participant from now on.
+    Bound,
+    /// An opened RTP packet.
+    Rtp,
+    /// An opened compound RTCP packet.
+    Rtcp,
+}
+
+/// What happened on a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum TransportEvent {
+    /// ICE has an address and DTLS its keys.
+    Connected,
+    /// The end.
+    Closed(DisconnectReason),
+    /// The client opened a data channel.
+    ChannelOpened {
+        /// Its handle.
+        channel: ChannelId,
+        /// Its label.
+        label: String,
+    },
+    /// A data channel is gone.
+    ChannelClosed(ChannelId),
+    /// A message.
+    Data {
+        /// On which channel.
+        channel: ChannelId,
+        /// What.
+        data: Data,
+    },
+}
+
+/// Why a message was not queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendDataError {
+    /// No such channel is open.
+    #[error("the data channel is not open")]
+    Closed,
+    /// The channel's send queue has no room for it.
+    #[error("the data channel's send queue is full")]
+    Full,
+}
