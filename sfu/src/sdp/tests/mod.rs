@@ -1,0 +1,1 @@
+//! Offers of real clients, and of hostile ones.
