@@ -26,7 +26,8 @@ pub struct Local<'a> {
     pub session_id: u64,
     /// The `o=` line's version, one more with each answer.
     pub session_version: u64,
-    /// The identities of the slots, by their position among the slots of their kind. Called once for each slot in the offer.
+    /// The slots' identities. Called once for each slot in the offer, in order. A mid keeps its identity: a browser refuses an
+    /// answer in which an SSRC has moved to another m-line.
     pub slot: &'a mut dyn FnMut(Mid, Kind) -> SlotIdentity,
 }
 

@@ -1,29 +1,29 @@
 //! What an offer says of the one transport below its m-lines: ICE credentials, certificate, DTLS role.
 
-use super::lines::{Attribute, malformed};
+use super::lines::{Attributes, malformed};
 use super::{Fingerprint, IceCredentials, OfferError};
 
 /// The attributes that hold for the transport: those of the first m-line of the bundle that gives them, else the session's
 /// (RFC 9143 section 7.1.3).
 pub(super) struct Sources<'a, 'b> {
     /// The bundled m-lines' attributes, the tagged one's first.
-    pub(super) sections: Vec<&'b [Attribute<'a>]>,
+    pub(super) sections: Vec<&'b Attributes<'a>>,
     /// The session's attributes.
-    pub(super) session: &'b [Attribute<'a>],
+    pub(super) session: &'b Attributes<'a>,
 }
 
 impl<'a> Sources<'a, '_> {
     fn first(&self, name: &str) -> Option<&'a str> {
-        self.levels().find_map(|attributes| values(attributes, name).next())
+        self.levels().find_map(|attributes| attributes.values(name).next())
     }
 
-    fn levels(&self) -> impl Iterator<Item = &[Attribute<'a>]> {
+    fn levels(&self) -> impl Iterator<Item = &Attributes<'a>> {
         self.sections.iter().copied().chain([self.session])
     }
 
     /// The credentials of RFC 8839 section 5.4.
     pub(super) fn ice(&self) -> Result<IceCredentials, OfferError> {
-        if values(self.session, "ice-lite").next().is_some() {
+        if self.session.has("ice-lite") {
             return Err(OfferError::Unsupported { reason: "both sides are ICE-lite" });
         }
         let ufrag = self.first("ice-ufrag").ok_or(malformed("there is no a=ice-ufrag line"))?;
@@ -39,9 +39,9 @@ impl<'a> Sources<'a, '_> {
 
     /// The first SHA-256 fingerprint.
     pub(super) fn fingerprint(&self) -> Result<Fingerprint, OfferError> {
-        let offered = self.levels().find(|attributes| values(attributes, "fingerprint").next().is_some());
+        let offered = self.levels().find(|attributes| attributes.has("fingerprint"));
         let offered = offered.ok_or(OfferError::Unsupported { reason: "there is no a=fingerprint line" })?;
-        let sha256 = values(offered, "fingerprint").find_map(|value| {
+        let sha256 = offered.values("fingerprint").find_map(|value| {
             let (hash, digest) = value.split_once(' ')?;
             hash.eq_ignore_ascii_case("sha-256").then_some(digest)
         });
@@ -71,10 +71,6 @@ pub(super) enum Setup {
     Active,
     /// `passive`: it waits.
     Passive,
-}
-
-fn values<'a>(attributes: &[Attribute<'a>], name: &str) -> impl Iterator<Item = &'a str> {
-    attributes.iter().filter(move |attribute| attribute.name == name).map(|attribute| attribute.value)
 }
 
 /// `ice-char` of RFC 8839 section 5.1.

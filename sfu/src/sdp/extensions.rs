@@ -1,6 +1,6 @@
 //! Header extensions: what was offered, and what of it is agreed for a direction (RFC 8285).
 
-use super::lines::{Attribute, malformed, parse_number};
+use super::lines::{Attributes, malformed, parse_number};
 use super::{Extensions, OfferError};
 use crate::codec::Kind;
 
@@ -116,10 +116,10 @@ impl OfferedExtension {
 
 /// Reads the extensions of ours; the first line counts where two give one extension an id, or two extensions one id.
 /// Ids that need the two-byte form are left out.
-pub(super) fn offered(attributes: &[Attribute<'_>]) -> Result<Vec<OfferedExtension>, OfferError> {
+pub(super) fn offered(attributes: &Attributes<'_>) -> Result<Vec<OfferedExtension>, OfferError> {
     let mut offered: Vec<OfferedExtension> = Vec::new();
-    for attribute in attributes.iter().filter(|attribute| attribute.name == "extmap") {
-        let mut words = attribute.value.split_ascii_whitespace();
+    for value in attributes.values("extmap") {
+        let mut words = value.split_ascii_whitespace();
         let (Some(target), Some(uri)) = (words.next(), words.next()) else {
             return Err(malformed("an a=extmap line names no extension"));
         };

@@ -18,6 +18,10 @@ pub(super) struct Format {
 /// comfort noise, telephone events) is left out, and so is a second payload type that says the same as one before it.
 pub(super) fn formats(section: &Section<'_>, kind: Kind) -> Result<Vec<Format>, OfferError> {
     let offered = Offered::read(section)?;
+    let retransmissions = match kind {
+        Kind::Audio => [None; PAYLOAD_TYPES],
+        Kind::Video => offered.retransmissions(VIDEO_CLOCK_RATE),
+    };
     let mut formats: Vec<Format> = Vec::new();
     for entry in &offered.listed {
         let Some((codec, parameters)) = entry.codec(kind) else { continue };
@@ -25,10 +29,7 @@ pub(super) fn formats(section: &Section<'_>, kind: Kind) -> Result<Vec<Format>, 
         if formats.iter().any(repeated) {
             continue;
         }
-        let rtx_payload_type = match kind {
-            Kind::Audio => None,
-            Kind::Video => offered.retransmission_of(entry.payload_type, codec.clock_rate()),
-        };
+        let rtx_payload_type = retransmissions.get(usize::from(entry.payload_type)).copied().flatten();
         let feedback = entry.feedback.with(offered.feedback_for_all);
         formats.push(Format {
             format: PayloadFormat {
@@ -109,12 +110,12 @@ impl<'a> Offered<'a> {
             listed.push(Entry { payload_type, encoding: "", parameters: "", feedback: Feedback::default() });
         }
         let mut feedback_for_all = Feedback::default();
-        for Attribute { name, value } in &section.attributes {
-            if !matches!(*name, "rtpmap" | "fmtp" | "rtcp-fb") {
+        for Attribute { name, value } in section.attributes.iter() {
+            if !matches!(name, "rtpmap" | "fmtp" | "rtcp-fb") {
                 continue;
             }
-            let (target, rest) = value.split_once(' ').unwrap_or((*value, ""));
-            if *name == "rtcp-fb" && target == "*" {
+            let (target, rest) = value.split_once(' ').unwrap_or((value, ""));
+            if name == "rtcp-fb" && target == "*" {
                 feedback_for_all.add(rest);
                 continue;
             }
@@ -123,7 +124,7 @@ impl<'a> Offered<'a> {
                 .ok_or(malformed("an rtpmap, fmtp or rtcp-fb line has no valid payload type"))?;
             // Lines about a payload type that the m-line does not list mean nothing.
             let Some(entry) = place.and_then(|place| listed.get_mut(place)) else { continue };
-            match *name {
+            match name {
                 "rtpmap" if entry.encoding.is_empty() => entry.encoding = rest.trim(),
                 "fmtp" if entry.parameters.is_empty() => entry.parameters = rest,
                 "rtcp-fb" => entry.feedback.add(rest),
@@ -133,15 +134,23 @@ impl<'a> Offered<'a> {
         Ok(Self { listed, feedback_for_all })
     }
 
-    /// The payload type that retransmits `payload_type` (RFC 4588 section 8).
-    fn retransmission_of(&self, payload_type: u8, clock_rate: u32) -> Option<u8> {
-        let matches = |entry: &&Entry<'_>| {
-            entry.encoding.split_once('/').is_some_and(|(name, clock)| {
-                name.eq_ignore_ascii_case("rtx") && parse_number(clock) == Some(clock_rate)
-            }) && muxes(entry.payload_type)
-                && parameter(entry.parameters, "apt").and_then(parse_number) == Some(payload_type)
-        };
-        self.listed.iter().find(matches).map(|entry| entry.payload_type)
+    /// Which payload type retransmits which, by the latter (RFC 4588 section 8).
+    fn retransmissions(&self, clock_rate: u32) -> [Option<u8>; PAYLOAD_TYPES] {
+        let mut retransmissions = [None; PAYLOAD_TYPES];
+        for entry in &self.listed {
+            let Some((name, clock)) = entry.encoding.split_once('/') else { continue };
+            if !name.eq_ignore_ascii_case("rtx")
+                || parse_number(clock) != Some(clock_rate)
+                || !muxes(entry.payload_type)
+            {
+                continue;
+            }
+            let apt = parameter(entry.parameters, "apt").and_then(parse_number::<usize>);
+            if let Some(place) = apt.and_then(|apt| retransmissions.get_mut(apt)) {
+                place.get_or_insert(entry.payload_type);
+            }
+        }
+        retransmissions
     }
 }
 
@@ -224,3 +233,6 @@ fn muxes(payload_type: u8) -> bool {
 }
 
 const PAYLOAD_TYPES: usize = 128;
+
+/// Of every video codec, and of its retransmissions.
+const VIDEO_CLOCK_RATE: u32 = 90_000;

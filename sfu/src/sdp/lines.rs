@@ -11,7 +11,7 @@ pub(super) const LINE_BYTES: usize = 8192;
 #[derive(Debug)]
 pub(super) struct Description<'a> {
     /// The `a=` lines before the first m-line.
-    pub(super) attributes: Vec<Attribute<'a>>,
+    pub(super) attributes: Attributes<'a>,
     /// The m-lines, in order.
     pub(super) sections: Vec<Section<'a>>,
 }
@@ -28,8 +28,12 @@ pub(super) struct Section<'a> {
     /// The formats, blank-separated; at least one.
     pub(super) formats: &'a str,
     /// Its `a=` lines.
-    pub(super) attributes: Vec<Attribute<'a>>,
+    pub(super) attributes: Attributes<'a>,
 }
+
+/// The `a=` lines of a section, in order.
+#[derive(Default, Debug)]
+pub(super) struct Attributes<'a>(Vec<Attribute<'a>>);
 
 /// One `a=name:value` line; the value is empty for a property such as `a=rtcp-mux`.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +47,7 @@ pub(super) struct Attribute<'a> {
 impl<'a> Description<'a> {
     /// Cuts `text`; at most `media_lines` m-lines.
     pub(super) fn parse(text: &'a str, media_lines: usize) -> Result<Self, OfferError> {
-        let mut description = Self { attributes: Vec::new(), sections: Vec::new() };
+        let mut description = Self { attributes: Attributes::default(), sections: Vec::new() };
         let mut head = Head::Version;
         for line in text.trim_end_matches(['\r', '\n']).split('\n') {
             let line = line.strip_suffix('\r').unwrap_or(line);
@@ -59,7 +63,7 @@ impl<'a> Description<'a> {
                         Some(section) => &mut section.attributes,
                         None => &mut description.attributes,
                     };
-                    attributes.push(Attribute::parse(value)?);
+                    attributes.0.push(Attribute::parse(value)?);
                 }
                 _ => {}
             }
@@ -91,7 +95,26 @@ impl<'a> Section<'a> {
             return Err(malformed("an m= line lists no valid formats"));
         }
         let port = parse_number(port).ok_or(malformed("an m= line has no valid port"))?;
-        Ok(Self { media, port, protocol, formats, attributes: Vec::new() })
+        Ok(Self { media, port, protocol, formats, attributes: Attributes::default() })
+    }
+}
+
+impl<'a> Attributes<'a> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Attribute<'a>> {
+        self.0.iter().copied().inspect(|_| {
+            #[cfg(test)]
+            tests::VISITS.set(tests::VISITS.get() + 1);
+        })
+    }
+
+    /// Whether there is a line of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.values(name).next().is_some()
+    }
+
+    /// The values of the lines of this name.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.iter().filter(move |attribute| attribute.name == name).map(|attribute| attribute.value)
     }
 }
 
@@ -169,8 +192,15 @@ pub(super) fn malformed(reason: &'static str) -> OfferError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// Attributes that this thread has looked at.
+        pub(in crate::sdp) static VISITS: Cell<usize> = const { Cell::new(0) };
+    }
 
     const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
 
@@ -186,12 +216,12 @@ mod tests {
         let text =
             format!("{HEAD}a=ice-lite\r\nm=audio 9/2 A/B 1 2\r\na=mid:0\r\nm=video 0 A 3\na=x: y:z \n\r\n");
         let description = Description::parse(&text, 4).unwrap();
-        assert_eq!(description.attributes.len(), 1);
+        assert!(description.attributes.has("ice-lite"));
         let [audio, video] = description.sections.as_slice() else { panic!("{description:?}") };
         assert_eq!((audio.media, audio.port, audio.protocol, audio.formats), ("audio", 9, "A/B", "1 2"));
-        assert_eq!((audio.attributes[0].name, audio.attributes[0].value), ("mid", "0"));
+        assert_eq!(audio.attributes.values("mid").collect::<Vec<_>>(), ["0"]);
         assert_eq!((video.media, video.port), ("video", 0));
-        assert_eq!((video.attributes[0].name, video.attributes[0].value), ("x", "y:z"));
+        assert_eq!(video.attributes.values("x").collect::<Vec<_>>(), ["y:z"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::connection::{Setup, Sources};
 use super::extensions::{self, Direction, Extension, OfferedExtension, Way};
 use super::formats::{Format, formats};
-use super::lines::{Attribute, Description, Section, is_token, malformed, parse_number};
+use super::lines::{Attributes, Description, Section, is_token, malformed, parse_number};
 use super::streams::{Simulcast, ssrcs};
 use super::{DtlsRole, Fingerprint, IceCredentials, Negotiated, OfferError};
 use crate::Limits;
@@ -78,7 +78,7 @@ impl Offer {
         let mids = mids(&description)?;
         let active = active(&description, &mids, bundle.as_deref())?;
         let sources = Sources {
-            sections: active.iter().map(|section| section.attributes.as_slice()).collect(),
+            sections: active.iter().map(|section| &section.attributes).collect(),
             session: &description.attributes,
         };
         let ice = sources.ice()?;
@@ -94,7 +94,7 @@ impl Offer {
             fingerprint,
             setup,
             bundle,
-            extmap_allow_mixed: has(&description.attributes, "extmap-allow-mixed"),
+            extmap_allow_mixed: description.attributes.has("extmap-allow-mixed"),
             lines,
             message_bytes: limits.message_bytes,
         })
@@ -126,8 +126,8 @@ impl Offer {
 
 fn bundle(description: &Description<'_>) -> Result<Option<Vec<Mid>>, OfferError> {
     let mut group = None;
-    for attribute in description.attributes.iter().filter(|attribute| attribute.name == "group") {
-        let mut words = attribute.value.split_ascii_whitespace();
+    for value in description.attributes.values("group") {
+        let mut words = value.split_ascii_whitespace();
         if words.next() != Some("BUNDLE") {
             continue;
         }
@@ -152,10 +152,10 @@ fn bundle(description: &Description<'_>) -> Result<Option<Vec<Mid>>, OfferError>
 fn mids(description: &Description<'_>) -> Result<Vec<Option<Mid>>, OfferError> {
     let mut seen = BTreeSet::new();
     let mid_of = |section: &Section<'_>| {
-        let Some(attribute) = section.attributes.iter().find(|attribute| attribute.name == "mid") else {
+        let Some(value) = section.attributes.values("mid").next() else {
             return Ok(None);
         };
-        let mid = parse_mid(attribute.value)?;
+        let mid = parse_mid(value)?;
         if seen.insert(mid) { Ok(Some(mid)) } else { Err(malformed("two m-lines have the same mid")) }
     };
     description.sections.iter().map(mid_of).collect()
@@ -199,7 +199,7 @@ fn active<'a, 'b>(
 
 /// Port 0 means stopped, unless it is just not to be used outside the bundle (RFC 9143 section 6).
 fn is_stopped(section: &Section<'_>, bundle: Option<&[Mid]>) -> bool {
-    section.port == 0 && (bundle.is_none() || !has(&section.attributes, "bundle-only"))
+    section.port == 0 && (bundle.is_none() || !section.attributes.has("bundle-only"))
 }
 
 fn lines(
@@ -210,6 +210,7 @@ fn lines(
 ) -> Result<Vec<Line>, OfferError> {
     let mut lines: Vec<Line> = Vec::new();
     let mut has_data = false;
+    let direction = direction(&description.attributes)?.unwrap_or(Direction::SendReceive);
     for (section, mid) in description.sections.iter().zip(mids) {
         let kind = match section.media {
             "audio" => Some(Kind::Audio),
@@ -219,7 +220,7 @@ fn lines(
         let body = match kind {
             _ if is_stopped(section, bundle) => Body::Rejected(kind),
             Some(kind) if is_secure_rtp(section.protocol) => {
-                media(description, section, kind, limits)?.map_or(Body::Rejected(Some(kind)), Body::Media)
+                media(section, kind, direction, limits)?.map_or(Body::Rejected(Some(kind)), Body::Media)
             }
             None if !has_data && is_data_channel(section)? => {
                 has_data = true;
@@ -241,18 +242,16 @@ fn lines(
 
 /// Reads an audio or video m-line; `None` without a codec in common.
 fn media(
-    description: &Description<'_>,
     section: &Section<'_>,
     kind: Kind,
+    session_direction: Direction,
     limits: &Limits,
 ) -> Result<Option<Media>, OfferError> {
     let formats = formats(section, kind)?;
     if formats.is_empty() {
         return Ok(None);
     }
-    let direction = direction(&section.attributes)?
-        .or(direction(&description.attributes)?)
-        .unwrap_or(Direction::SendReceive);
+    let direction = direction(&section.attributes)?.unwrap_or(session_direction);
     let extensions = extensions::offered(&section.attributes)?;
     let mut simulcast = Simulcast::default();
     let mut announced = Vec::new();
@@ -267,11 +266,11 @@ fn media(
             announced = read;
         }
     }
-    let rtcp_rsize = has(&section.attributes, "rtcp-rsize");
+    let rtcp_rsize = section.attributes.has("rtcp-rsize");
     Ok(Some(Media { kind, direction, formats, extensions, simulcast, ssrcs: announced, rtcp_rsize }))
 }
 
-fn direction(attributes: &[Attribute<'_>]) -> Result<Option<Direction>, OfferError> {
+fn direction(attributes: &Attributes<'_>) -> Result<Option<Direction>, OfferError> {
     let mut directions = attributes.iter().filter_map(|attribute| Direction::from_name(attribute.name));
     match (directions.next(), directions.next()) {
         (direction, None) => Ok(direction),
@@ -291,10 +290,10 @@ fn is_data_channel(section: &Section<'_>) -> Result<bool, OfferError> {
     {
         return Ok(false);
     }
-    let Some(attribute) = section.attributes.iter().find(|attribute| attribute.name == "sctp-port") else {
+    let Some(value) = section.attributes.values("sctp-port").next() else {
         return Ok(true);
     };
-    match parse_number::<u16>(attribute.value) {
+    match parse_number::<u16>(value) {
         Some(SCTP_PORT) => Ok(true),
         Some(_) => Err(unsupported("the SCTP port is not 5000")),
         None => Err(malformed("the a=sctp-port line has no valid port")),
@@ -311,7 +310,7 @@ fn require_one_served(lines: &[Line]) -> Result<(), OfferError> {
 /// Attributes of the whole transport stand on the first RTP m-line of the bundle at least (RFC 9143 section 7.1.3).
 fn require_rtcp_mux(description: &Description<'_>, active: &[&Section<'_>]) -> Result<(), OfferError> {
     let Some(first) = active.iter().find(|section| is_secure_rtp(section.protocol)) else { return Ok(()) };
-    let muxed = |attributes| has(attributes, "rtcp-mux") || has(attributes, "rtcp-mux-only");
+    let muxed = |attributes: &Attributes<'_>| attributes.has("rtcp-mux") || attributes.has("rtcp-mux-only");
     if muxed(&first.attributes) || muxed(&description.attributes) {
         Ok(())
     } else {
@@ -347,10 +346,6 @@ fn require_distinct_ssrcs(lines: &[Line], limit: usize) -> Result<(), OfferError
         }
     }
     Ok(())
-}
-
-fn has(attributes: &[Attribute<'_>], name: &str) -> bool {
-    attributes.iter().any(|attribute| attribute.name == name)
 }
 
 fn unsupported(reason: &'static str) -> OfferError {

@@ -22,7 +22,7 @@ impl Simulcast {
     pub(super) fn read(section: &Section<'_>, limit: usize) -> Result<Self, OfferError> {
         let mut declared: Vec<Rid> = Vec::new();
         let mut listed = None;
-        for attribute in &section.attributes {
+        for attribute in section.attributes.iter() {
             match attribute.name {
                 "rid" if declared.len() < STREAMS_CONSIDERED => {
                     let mut words = attribute.value.split_ascii_whitespace();
@@ -92,7 +92,7 @@ pub(super) fn ssrcs(section: &Section<'_>) -> Result<Vec<(Ssrc, Option<Ssrc>)>, 
     let mut announced: Vec<Ssrc> = Vec::new();
     let mut repairs: Vec<(Ssrc, Ssrc)> = Vec::new();
     let mut retransmissions: Vec<(Ssrc, Ssrc)> = Vec::new();
-    for attribute in &section.attributes {
+    for attribute in section.attributes.iter() {
         let mut words = attribute.value.split_ascii_whitespace();
         let first = words.next();
         match attribute.name {
