@@ -106,6 +106,20 @@ fn the_connection_needs_credentials_a_certificate_and_a_role() {
 }
 
 #[test]
+fn the_m_line_speaks_before_the_session() {
+    let other = ["EE"; 32].join(":");
+    let lines = format!("a=ice-ufrag:inner\r\na=fingerprint:sha-256 {other}\r\na=setup:passive\r\n");
+    let text = audio(&lines).replace("t=0 0\r\n", "t=0 0\r\na=setup:active\r\n");
+    let (_, negotiated) = negotiate(&text, None).unwrap();
+    assert_eq!(
+        (negotiated.ice.ufrag.as_str(), negotiated.ice.pwd.as_str()),
+        ("inner", "abcdefghijklmnopqrstuv")
+    );
+    assert_eq!(negotiated.fingerprint, Fingerprint([0xee; 32]));
+    assert_eq!(negotiated.dtls_role, DtlsRole::Client);
+}
+
+#[test]
 fn ice_credentials_hold_to_the_character() {
     for (len, fits) in [(3, false), (4, true), (5, true), (255, true), (256, true), (257, false)] {
         let text = audio("").replace("a=ice-ufrag:abcd", &format!("a=ice-ufrag:{}", "u".repeat(len)));
