@@ -3,6 +3,14 @@
 //! [`Transport`] is a seam: `RtcTransport` is what browsers speak (ICE-lite, DTLS-SRTP, SCTP); the simulation has
 //! a plain one. Everything above it sees opened RTP, opened RTCP and messages.
 
+#[expect(dead_code, reason = "what the transport reads comes with its parts")]
+mod context;
+mod rtc;
+mod srtp;
+
+pub use context::{ContextError, RtcContext};
+pub use rtc::RtcTransport;
+
 use std::net::SocketAddr;
 use std::time::Instant;
 
