@@ -14,8 +14,8 @@ pub(super) struct IceLite {
     current: Option<Credentials>,
     /// Valid until a check comes with the current ones: the client may not have the answer to its restart yet.
     previous: Option<Credentials>,
-    /// The least recently checked first, at most [`MAX_ADDRESSES`].
-    authenticated: Vec<SocketAddr>,
+    /// With the time of the last check, the least recently checked first, at most [`MAX_ADDRESSES`].
+    authenticated: Vec<(SocketAddr, Instant)>,
     nominated: Option<SocketAddr>,
     last_check: Instant,
     first_check: Option<Instant>,
@@ -71,16 +71,16 @@ impl IceLite {
         };
         self.last_check = now;
         self.first_check.get_or_insert(now);
-        self.authenticated.retain(|address| *address != from);
+        self.authenticated.retain(|(address, _)| *address != from);
         if self.authenticated.len() >= MAX_ADDRESSES {
             // The one that was checked longest ago is forgotten; its next check brings it back.
             let nominated = self.nominated;
-            if let Some(at) = self.authenticated.iter().position(|address| Some(*address) != nominated) {
+            if let Some(at) = self.authenticated.iter().position(|(address, _)| Some(*address) != nominated) {
                 self.authenticated.remove(at);
             }
         }
-        self.authenticated.push(from);
-        if check.nominates() {
+        self.authenticated.push((from, now));
+        if check.nominates() || self.nominated.is_some_and(|nominated| self.is_stale(nominated, now)) {
             self.nominated = Some(from);
         }
         Some(response)
@@ -89,12 +89,19 @@ impl IceLite {
     /// Whether an authentic check came from this address.
     pub(super) fn is_authenticated(&self, address: SocketAddr) -> bool {
         // The address in use is checked most often, so it stands near the end.
-        self.authenticated.iter().rev().any(|authenticated| *authenticated == address)
+        self.authenticated.iter().rev().any(|(authenticated, _)| *authenticated == address)
+    }
+
+    /// Whether checks from this address have stopped: then one from elsewhere is of a client that a new network address was
+    /// given to on the way, and knows nothing of it.
+    fn is_stale(&self, address: SocketAddr, now: Instant) -> bool {
+        let last = self.authenticated.iter().find(|(authenticated, _)| *authenticated == address);
+        last.is_none_or(|(_, last)| now.saturating_duration_since(*last) > STALE)
     }
 
     /// The address the client nominated last; until it does, the one that was checked last.
     pub(super) fn reachable(&self) -> Option<SocketAddr> {
-        self.nominated.or_else(|| self.authenticated.last().copied())
+        self.nominated.or_else(|| self.authenticated.last().map(|(address, _)| *address))
     }
 
     /// When the first authentic check came.
@@ -125,3 +132,5 @@ impl Credentials {
 
 /// Candidate pairs of one client that are in use at a time; browsers have a handful.
 const MAX_ADDRESSES: usize = 16;
+/// Browsers check the pair in use every 2 to 5 seconds (RFC 7675 section 5.1).
+const STALE: Duration = Duration::from_secs(7);

@@ -9,7 +9,7 @@ mod records;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;
@@ -36,6 +36,10 @@ pub(super) struct Dtls {
     hello: HelloReader,
     guard: RecordGuard,
     state: State,
+    outgoing: VecDeque<BytesMut>,
+    /// What was sent last of the handshake, and when to say it again.
+    flight: Vec<BytesMut>,
+    repeat_at: Option<Instant>,
     events: VecDeque<DtlsEvent>,
 }
 
@@ -68,6 +72,9 @@ impl Dtls {
             hello: HelloReader::default(),
             guard: RecordGuard::default(),
             state: State::Handshaking,
+            outgoing: VecDeque::new(),
+            flight: Vec::new(),
+            repeat_at: None,
             events: VecDeque::new(),
         }
     }
@@ -83,6 +90,7 @@ impl Dtls {
             return;
         }
         self.endpoint = Some(endpoint);
+        self.collect(now);
     }
 
     /// Takes one datagram from an address that passed a check.
@@ -113,26 +121,36 @@ impl Dtls {
         }
     }
 
-    /// Lets the retransmission timer run.
+    /// Repeats what was not answered.
+    ///
+    /// The machine stops its own timer for good as soon as a repetition of the client's comes in. As a server, which only ever
+    /// has to fill gaps at the client, we send the same datagrams again. As a client we let the machine's timer run for as long as there is
+    /// one, since a server that is done answers nothing it has seen before.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         let Some(endpoint) = &mut self.endpoint else { return };
-        let result = endpoint.handle_timeout(REMOTE, now);
-        if result.is_err()
-            && self.state == State::Handshaking
-            && endpoint.get_connection_state(REMOTE).is_some()
-        {
-            self.end(DisconnectReason::HandshakeFailed);
+        if self.role == DtlsRole::Client && endpoint.poll_timeout(&REMOTE).is_some() {
+            if endpoint.handle_timeout(REMOTE, now).is_err() && self.state == State::Handshaking {
+                self.end(DisconnectReason::HandshakeFailed);
+            }
+            self.collect(now);
+        } else if self.state == State::Handshaking && self.repeat_at.is_some_and(|at| at <= now) {
+            self.outgoing.extend(self.flight.iter().cloned());
+            self.repeat_at = Some(now + REPEAT_INTERVAL);
         }
     }
 
-    /// When to let the retransmission timer run.
+    /// When to call [`handle_timeout`](Self::handle_timeout).
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.endpoint.as_ref()?.poll_timeout(&REMOTE)
+        if self.state != State::Handshaking {
+            return None;
+        }
+        let machine = self.endpoint.as_ref().filter(|_| self.role == DtlsRole::Client);
+        machine.and_then(|endpoint| endpoint.poll_timeout(&REMOTE)).or(self.repeat_at)
     }
 
     /// The next datagram to send.
     pub(super) fn poll_transmit(&mut self) -> Option<BytesMut> {
-        self.endpoint.as_mut()?.poll_transmit().map(|transmit| transmit.message)
+        self.outgoing.pop_front()
     }
 
     /// What happened next.
@@ -152,6 +170,7 @@ impl Dtls {
         {
             // The only failure is a connection that is no longer there.
             let _ = endpoint.write(now, REMOTE, data);
+            self.collect(now);
         }
     }
 
@@ -160,12 +179,15 @@ impl Dtls {
         if let Some(endpoint) = &mut self.endpoint {
             let _ = endpoint.close(now);
         }
+        self.collect(now);
         self.state = State::Ended;
     }
 
     fn read(&mut self, now: Instant, datagram: &[u8]) {
         let Some(endpoint) = &mut self.endpoint else { return };
-        match endpoint.read(now, REMOTE, None, BytesMut::from(datagram)) {
+        let result = endpoint.read(now, REMOTE, None, BytesMut::from(datagram));
+        self.collect(now);
+        match result {
             Ok(events) => {
                 for event in events {
                     match event {
@@ -197,6 +219,19 @@ impl Dtls {
         }
     }
 
+    /// Takes what the machine wants to send. It is taken from us before the next input.
+    fn collect(&mut self, now: Instant) {
+        let Some(endpoint) = &mut self.endpoint else { return };
+        let before = self.outgoing.len();
+        while let Some(transmit) = endpoint.poll_transmit() {
+            self.outgoing.push_back(transmit.message);
+        }
+        if self.state == State::Handshaking && self.outgoing.len() > before {
+            self.flight = self.outgoing.range(before..).cloned().collect();
+            self.repeat_at = Some(now + REPEAT_INTERVAL);
+        }
+    }
+
     fn establish(&mut self, now: Instant) {
         let Some(state) = self.endpoint.as_ref().and_then(|endpoint| endpoint.get_connection_state(REMOTE))
         else {
@@ -217,6 +252,7 @@ impl Dtls {
             Some(None) => self.end(DisconnectReason::HandshakeFailed),
             keys => {
                 self.state = State::Established;
+                self.flight = Vec::new();
                 self.events.push_back(DtlsEvent::Established(keys.flatten()));
             }
         }
@@ -228,6 +264,8 @@ impl Dtls {
     }
 }
 
+/// RFC 6347 section 4.2.4.1.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// The machine keys associations by address; ours has one, whose client may move.
 const REMOTE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2);
