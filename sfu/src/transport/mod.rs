@@ -3,13 +3,18 @@
 //! [`Transport`] is a seam: `RtcTransport` is what browsers speak (ICE-lite, DTLS-SRTP, SCTP); the simulation has
 //! a plain one. Everything above it sees opened RTP, opened RTCP and messages.
 
-#[expect(dead_code, reason = "what the transport reads comes with its parts")]
 mod context;
+mod demux;
+mod dtls;
+mod ice;
 mod rtc;
+mod sctp;
 mod srtp;
+mod stun;
 
 pub use context::{ContextError, RtcContext};
 pub use rtc::RtcTransport;
+pub use srtp::{Profile, SrtpCounters};
 
 use std::net::SocketAddr;
 use std::time::Instant;
