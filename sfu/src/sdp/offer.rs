@@ -118,6 +118,23 @@ impl Offer {
         }
     }
 
+    /// Whether the client offers to send audio or video.
+    pub fn sends_media(&self) -> bool {
+        self.media().any(|media| matches!(media.direction, Direction::SendOnly | Direction::SendReceive))
+    }
+
+    /// Whether the client offers to receive audio or video.
+    pub fn receives_media(&self) -> bool {
+        self.media().any(|media| matches!(media.direction, Direction::ReceiveOnly | Direction::SendReceive))
+    }
+
+    fn media(&self) -> impl Iterator<Item = &Media> {
+        self.lines.iter().filter_map(|line| match &line.body {
+            Body::Media(media) => Some(media),
+            Body::Rejected(_) | Body::Data => None,
+        })
+    }
+
     /// Whether the client has new ICE credentials: the answer then needs new ones of ours (RFC 8839 section 4.4.1.1.1).
     pub fn ice_restarted(&self, previous: &Negotiated) -> bool {
         self.ice != previous.ice

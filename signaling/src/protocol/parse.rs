@@ -16,6 +16,13 @@ pub struct Refused {
     pub message: &'static str,
 }
 
+impl Refused {
+    /// The frame was binary.
+    pub fn binary() -> Self {
+        Self { code: ErrorCode::BadJson, re: None, message: "Messages are text frames." }
+    }
+}
+
 /// Reads one frame. Nesting deeper than 128 is refused, whatever the frame's length; nothing of the frame is repeated in the refusal.
 ///
 /// # Errors

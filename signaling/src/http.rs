@@ -1,0 +1,80 @@
+//! The routes of the library: the WebSocket and the health check.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::protocol::SUBPROTOCOL;
+use crate::session::Rooms;
+use crate::token::Tokens;
+use crate::ws;
+
+/// What the routes stand on.
+#[derive(Clone)]
+pub struct Signaling {
+    /// All rooms.
+    pub rooms: Rooms,
+    /// Who may come in.
+    pub tokens: Tokens,
+    /// Origins whose pages may open a WebSocket, besides the server's own, such as `https://class.example`.
+    pub allowed_origins: Arc<[String]>,
+}
+
+impl Signaling {
+    /// `GET /v1/ws` and `GET /healthz`.
+    pub fn routes(self) -> Router {
+        Router::new().route("/v1/ws", get(web_socket)).route("/healthz", get(health)).with_state(self)
+    }
+
+    /// Whether a page of this request's origin may open a WebSocket. What is no browser sends no origin.
+    fn origin_is_allowed(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(ORIGIN) else { return true };
+        let Ok(origin) = origin.to_str() else { return false };
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let own = origin.split_once("://").is_some_and(|(scheme, authority)| {
+            matches!(scheme, "http" | "https")
+                && host.is_some_and(|host| host.eq_ignore_ascii_case(authority))
+        });
+        own || self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+    }
+}
+
+async fn web_socket(
+    State(signaling): State<Signaling>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    if !signaling.origin_is_allowed(&headers) {
+        signaling.rooms.metrics().origins_refused.inc();
+        return refusal(StatusCode::FORBIDDEN, "not_allowed", "Pages of this origin may not connect.");
+    }
+    let limits = signaling.rooms.limits();
+    // The 128 KiB that a WebSocket reads into by default would be most of what a session costs.
+    upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(4096)
+        .max_message_size(limits.offer_bytes)
+        .max_frame_size(limits.offer_bytes)
+        .on_upgrade(move |socket| ws::serve(socket, signaling.rooms, signaling.tokens))
+}
+
+async fn health(State(signaling): State<Signaling>) -> Response {
+    let (status, text) = if signaling.rooms.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#)
+    } else {
+        (StatusCode::OK, r#"{"status":"ok"}"#)
+    };
+    (status, [(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// An error over HTTP, as section 9 of the protocol has it.
+pub fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = serde_json::json!({ "code": code, "message": message }).to_string();
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -1,0 +1,294 @@
+//! One WebSocket: hello, then frames to the room and messages from it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Error;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::protocol::{
+    ClientMessage, ErrorCode, ErrorMessage, Hello, Refused, ServerMessage, VERSION, parse,
+};
+use crate::room::{Admission, Close, ConnectionId, written};
+use crate::session::{Input, OpenError, Outbox, Outgoing, OutgoingReceiver, RoomHandle, Rooms, outbox};
+use crate::token::{Claims, Tokens};
+
+/// Serves one WebSocket until it is closed. A panic ends it alone.
+pub(crate) async fn serve(socket: WebSocket, rooms: Rooms, tokens: Tokens) {
+    let metrics = rooms.metrics().clone();
+    metrics.websockets.inc();
+    metrics.websockets_opened.inc();
+    let connection = Connection {
+        id: ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed)),
+        rooms: rooms.clone(),
+        tokens,
+        room: None,
+    };
+    if AssertUnwindSafe(run(socket, connection)).catch_unwind().await.is_err() {
+        metrics.panics.inc();
+        tracing::error!("a session panicked; its WebSocket is closed");
+    }
+    metrics.websockets.dec();
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A WebSocket's place: which room it is in, from its hello on.
+struct Connection {
+    id: ConnectionId,
+    rooms: Rooms,
+    tokens: Tokens,
+    room: Option<RoomHandle>,
+}
+
+impl Drop for Connection {
+    /// The room learns that the WebSocket is gone, however it went.
+    fn drop(&mut self) {
+        if let Some(room) = self.room.take() {
+            let id = self.id;
+            tokio::spawn(async move {
+                let _ = room.send(Input::Disconnect(id)).await;
+            });
+        }
+    }
+}
+
+async fn run(socket: WebSocket, mut connection: Connection) {
+    let limits = connection.rooms.limits().clone();
+    let (sink, mut stream) = socket.split();
+    let (outbox, outgoing) = outbox(limits.send_queue_bytes);
+    let mut writer = tokio::spawn(write(sink, outgoing, limits.clone(), connection.rooms.metrics().clone()));
+    let written = tokio::select! {
+        () = connection.read(&mut stream, &outbox) => false,
+        _ = &mut writer => true,
+    };
+    drop(connection);
+    drop(outbox);
+    if !written && timeout(limits.farewell, &mut writer).await.is_err() {
+        writer.abort();
+    }
+    // The other side's goodbye: without it the system might take back what it has not delivered yet.
+    let _ = timeout(limits.farewell, async { while let Some(Ok(_)) = stream.next().await {} }).await;
+}
+
+impl Connection {
+    /// Reads until the WebSocket is gone, silent, or to be closed: then the reason is in the outbox.
+    async fn read(&mut self, stream: &mut SplitStream<WebSocket>, outbox: &Outbox) {
+        let limits = self.rooms.limits().clone();
+        let hello = timeout(limits.hello, self.hello(stream, outbox)).await;
+        let refused = match hello {
+            Ok(Ok(())) => None,
+            Ok(Err(refused)) => refused,
+            Err(_) => Some(Refusal::new(ErrorCode::HelloExpected, "The hello did not come in time.")),
+        };
+        if let Some(refused) = refused {
+            self.refuse(outbox, refused);
+            return;
+        }
+        let Some(room) = self.room.clone() else { return };
+        while let Ok(Some(frame)) = timeout(limits.silence, stream.next()).await {
+            let message = match frame {
+                Ok(Message::Text(text)) => {
+                    let message = parse(text.as_bytes());
+                    let is_offer = matches!(message, Ok(ClientMessage::Offer(_)));
+                    if text.len() > limits.message_bytes && !is_offer {
+                        self.refuse(outbox, Refusal::too_large());
+                        return;
+                    }
+                    message
+                }
+                Ok(Message::Binary(_)) => Err(Refused::binary()),
+                Ok(Message::Ping(_) | Message::Pong(_)) => continue,
+                Ok(Message::Close(_)) => return,
+                Err(error) => {
+                    if is_capacity(&error) {
+                        self.refuse(outbox, Refusal::too_large());
+                    }
+                    return;
+                }
+            };
+            self.count(&message);
+            if room.send(Input::Message(self.id, message)).await.is_err() {
+                outbox.close(Close::GoingAway);
+                return;
+            }
+        }
+    }
+
+    /// Waits for the hello and enters the room. `Err(None)`: the WebSocket is gone.
+    async fn hello(
+        &mut self,
+        stream: &mut SplitStream<WebSocket>,
+        outbox: &Outbox,
+    ) -> Result<(), Option<Refusal>> {
+        let expected = || Some(Refusal::new(ErrorCode::HelloExpected, "The first message is a `hello`."));
+        let text = loop {
+            match stream.next().await {
+                Some(Ok(Message::Text(text))) => break text,
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Binary(_))) => return Err(expected()),
+                Some(Err(error)) if is_capacity(&error) => return Err(Some(Refusal::too_large())),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(None),
+            }
+        };
+        if text.len() > self.rooms.limits().message_bytes {
+            return Err(Some(Refusal::too_large()));
+        }
+        let message = parse(text.as_bytes());
+        self.count(&message);
+        let Ok(ClientMessage::Hello(hello)) = message else { return Err(expected()) };
+        if hello.protocol != VERSION {
+            let text = "This server speaks version 1 of the protocol.";
+            return Err(Some(Refusal::new(ErrorCode::UnsupportedProtocol, text)));
+        }
+        let Ok(claims) = self.tokens.verify(&hello.token) else {
+            return Err(Some(Refusal::new(ErrorCode::BadToken, "The token does not open this room.")));
+        };
+        let admission = admission(&claims, &hello, self.rooms.limits())?;
+        self.enter(&claims.room, admission, hello, outbox).await
+    }
+
+    async fn enter(
+        &mut self,
+        room: &str,
+        admission: Admission,
+        hello: Hello,
+        outbox: &Outbox,
+    ) -> Result<(), Option<Refusal>> {
+        // A room may end between being found and being entered; the next one is new.
+        for _ in 0..3 {
+            let handle = match self.rooms.open(room) {
+                Ok(handle) => handle,
+                Err(OpenError::ServerFull) => {
+                    return Err(Some(Refusal::new(ErrorCode::ServerFull, "The server is full.")));
+                }
+                Err(OpenError::Draining) => break,
+            };
+            let connect = Input::Connect {
+                connection: self.id,
+                outbox: outbox.clone(),
+                admission: admission.clone(),
+                resume: hello.resume.clone(),
+            };
+            if handle.send(connect).await.is_ok() {
+                self.room = Some(handle);
+                return Ok(());
+            }
+        }
+        outbox.close(Close::GoingAway);
+        Err(None)
+    }
+
+    fn refuse(&self, outbox: &Outbox, refusal: Refusal) {
+        let Refusal { code, message } = refusal;
+        self.rooms.metrics().errors.with_label_values(&[code.as_str()]).inc();
+        let error = ErrorMessage { re: None, code, message: message.to_owned(), retry_ms: None };
+        let _ = outbox.send(written(&ServerMessage::Error(error)));
+        outbox.close(if code == ErrorCode::TooLarge { Close::TooLarge } else { Close::Protocol });
+    }
+
+    fn count(&self, message: &Result<ClientMessage, Refused>) {
+        let name = match message {
+            Ok(ClientMessage::Hello(_)) => "hello",
+            Ok(ClientMessage::Offer(_)) => "offer",
+            Ok(ClientMessage::View { .. }) => "view",
+            Ok(ClientMessage::Do(_)) => "do",
+            Ok(ClientMessage::Leave {}) => "leave",
+            Err(_) => "refused",
+        };
+        self.rooms.metrics().received.with_label_values(&[name, "websocket"]).inc();
+    }
+}
+
+/// Why the WebSocket is closed.
+struct Refusal {
+    code: ErrorCode,
+    message: &'static str,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, message: &'static str) -> Self {
+        Self { code, message }
+    }
+
+    fn too_large() -> Self {
+        Self::new(ErrorCode::TooLarge, "The message is too large.")
+    }
+}
+
+/// Who comes, by the token, and by the hello where the token leaves it open.
+fn admission(claims: &Claims, hello: &Hello, limits: &Limits) -> Result<Admission, Option<Refusal>> {
+    let name = claims.name.as_deref().or(hello.name.as_deref()).unwrap_or("Guest").trim();
+    if name.is_empty() || name.chars().count() > limits.name_chars || name.chars().any(char::is_control) {
+        let text = "A name has 1 to 40 characters and no control characters.";
+        return Err(Some(Refusal::new(ErrorCode::BadName, text)));
+    }
+    Ok(Admission {
+        identity: claims.sub.clone(),
+        name: name.to_owned(),
+        role: claims.role,
+        rights: claims.rights(),
+    })
+}
+
+/// Whether the frame was refused for its size.
+fn is_capacity(error: &Error) -> bool {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        if error.to_string().contains("too long") || error.to_string().contains("too big") {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// Writes what the room sends, and pings, until it is told to close or the WebSocket is gone.
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut outgoing: OutgoingReceiver,
+    limits: Limits,
+    metrics: Metrics,
+) {
+    let mut pings = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let why = loop {
+        let next = tokio::select! {
+            biased;
+            next = outgoing.next() => next,
+            _ = pings.tick() => {
+                let ping = tokio::select! {
+                    () = outgoing.overflowed() => break Close::TooSlow,
+                    sent = sink.send(Message::Ping(Vec::new().into())) => sent,
+                };
+                if ping.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        match next {
+            Some(Outgoing::Text(text)) => {
+                let Ok(message) = Utf8Bytes::try_from(text.clone()) else { continue };
+                let sent = tokio::select! {
+                    () = outgoing.overflowed() => break Close::TooSlow,
+                    sent = sink.send(Message::Text(message)) => sent,
+                };
+                if sent.is_err() {
+                    return;
+                }
+                outgoing.sent(&text);
+            }
+            Some(Outgoing::Close(why)) => break why,
+            None => return,
+        }
+    };
+    metrics.closes.with_label_values(&[&why.code().to_string()]).inc();
+    let frame = CloseFrame { code: why.code(), reason: Utf8Bytes::from_static("") };
+    let _ = timeout(limits.farewell, sink.send(Message::Close(Some(frame)))).await;
+}
