@@ -1,3 +1,4 @@
-//! Tests of the core through its public interface.
+//! The core from outside.
 
+mod simulation;
 mod transport;
