@@ -4,14 +4,26 @@
 //! two sides: its [`Recording::sink`] hears the media core, [`Recording::event`] takes the room log. When it is
 //! finished, [`http::routes`] serves it. The format is described in `docs/recording-format.md`.
 
+pub mod assembler;
+mod clock;
+mod finish;
+mod fmp4;
 pub mod http;
+pub mod journal;
 pub mod manifest;
+mod opus;
 mod queue;
 mod recorder;
 mod recover;
+mod reorder;
+mod segment;
 mod session;
 mod sink;
 mod store;
+mod timeline;
+mod track;
+mod vp8;
+mod webm;
 mod writer;
 
 pub use recorder::{

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -217,7 +217,15 @@ impl Recorder {
     /// Finishes every open session as of now and joins the writer thread. Later calls of any clone do nothing.
     pub fn shutdown(self) {
         self.shared.queue.close();
-        let thread = self.shared.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        self.shared.join();
+    }
+}
+
+impl Shared {
+    fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        // The last handle may go in a notice's callback, on that very thread.
+        let thread = thread.filter(|thread| thread.thread().id() != thread::current().id());
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the writer thread panicked");
         }
@@ -227,6 +235,7 @@ impl Recorder {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.queue.abandon();
+        self.join();
     }
 }
 

@@ -1,8 +1,10 @@
 //! Completes what a crash left unfinished.
 
+use std::fs;
 use std::io;
 
-use crate::store::{SessionId, Store};
+use crate::finish;
+use crate::store::{MANIFEST, SESSION, SessionId, Store};
 
 /// A session that was completed at the start.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +16,28 @@ pub struct Recovered {
     pub fragments_dropped: u64,
 }
 
-pub(crate) fn all(_store: &Store) -> io::Result<Vec<Recovered>> {
-    Ok(Vec::new())
+/// Completes every session without a manifest, oldest first. One that cannot be completed is logged and left.
+pub(crate) fn all(store: &Store) -> io::Result<Vec<Recovered>> {
+    let mut recovered = Vec::new();
+    for session in store.ids()?.into_iter().rev() {
+        let dir = store.session_dir(&session);
+        if dir.join(MANIFEST).exists() {
+            continue;
+        }
+        if !dir.join(SESSION).exists() {
+            // The crash came before there was anything to keep.
+            fs::remove_dir_all(&dir)?;
+            continue;
+        }
+        match finish::complete(&dir, true) {
+            Ok(outcome) => {
+                recovered.push(Recovered { session, fragments_dropped: outcome.fragments_dropped })
+            }
+            Err(error) => tracing::warn!(%session, %error, "a session cannot be recovered"),
+        }
+    }
+    Ok(recovered)
 }
+
+#[cfg(test)]
+mod tests;
