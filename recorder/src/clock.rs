@@ -3,19 +3,8 @@
 //! Two steps. A publisher's wall clock, as its sender reports tell it, is mapped to session time by the reports'
 //! arrivals: nothing arrives before it is sent, so the line runs along the lower edge of the points (the edge of their
 //! lower convex hull below the mean time). It serves all tracks of that publisher, so they stay together. A track's
-//! RTP clock is then mapped to that wall clock by least squares over its own reports. Both are cut into pieces where
-//! a clock was set.
-
-/// One sender report.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Report {
-    /// Unwrapped RTP time.
-    pub(crate) rtp: i64,
-    /// The publisher's wall clock in microseconds since 1900.
-    pub(crate) wall_us: i64,
-    /// Arrival in microseconds of session time.
-    pub(crate) arrival_us: i64,
-}
+//! RTP clock is then mapped, by least squares over its own reports, to the session times that they were sent at. Both
+//! are cut into pieces where a clock was set.
 
 /// Microseconds of a 64-bit NTP time.
 pub(crate) fn ntp_micros(ntp: u64) -> i64 {
@@ -55,19 +44,23 @@ impl Map {
         Self::fit(points, STEP_OF_REPORTS, least_squares)
     }
 
-    fn fit(points: &[(i64, i64)], step: f64, line: fn(&[Point]) -> Piece) -> Option<Self> {
-        let points: Vec<Point> =
-            points.iter().map(|&(x, y)| Point { x: x as f64, y: (y - x) as f64 }).collect();
-        let mut pieces = Vec::new();
-        for run in runs(&points, step) {
-            let mut run = run.to_vec();
-            run.sort_by(|a, b| a.x.total_cmp(&b.x));
-            refine(&run, line, &mut pieces, 0);
-        }
+    fn fit(points: &[(i64, i64)], step: f64, line: Line) -> Option<Self> {
+        let points = offsets(points);
+        let pieces: Vec<Piece> =
+            runs(&points, step).into_iter().flat_map(|run| Self::of_run(run, line).pieces).collect();
         (!pieces.is_empty()).then_some(Self { pieces })
     }
 
-    fn at(&self, x: f64) -> f64 {
+    fn of_run(run: &[Point], line: Line) -> Self {
+        let mut run = run.to_vec();
+        run.sort_by(|a, b| a.x.total_cmp(&b.x));
+        let mut pieces = Vec::new();
+        refine(&run, line, &mut pieces, 0);
+        Self { pieces }
+    }
+
+    /// The other clock's time at `x`.
+    pub(crate) fn at(&self, x: f64) -> f64 {
         self.piece(x).at(x)
     }
 
@@ -79,6 +72,24 @@ impl Map {
     fn breaks(&self) -> impl Iterator<Item = f64> {
         self.pieces.iter().skip(1).map(|piece| piece.x0)
     }
+}
+
+/// When reports were sent, on the arrival clock: those of one publisher as `(wall clock, arrival)`, in order of arrival.
+/// The wall clock may be set at any time.
+pub(crate) fn sent(reports: &[(i64, i64)]) -> Vec<i64> {
+    let points = offsets(reports);
+    let runs = runs(&points, STEP_OF_ARRIVALS).into_iter();
+    runs.flat_map(|run| {
+        let map = Map::of_run(run, lower_edge);
+        run.iter().map(|point| map.at(point.x) as i64).collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+type Line = fn(&[Point]) -> Piece;
+
+fn offsets(points: &[(i64, i64)]) -> Vec<Point> {
+    points.iter().map(|&(x, y)| Point { x: x as f64, y: y.saturating_sub(x) as f64 }).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -116,7 +127,7 @@ fn runs(points: &[Point], step: f64) -> Vec<&[Point]> {
 }
 
 /// Halves a run until its line holds.
-fn refine(run: &[Point], line: fn(&[Point]) -> Piece, pieces: &mut Vec<Piece>, depth: u32) {
+fn refine(run: &[Point], line: Line, pieces: &mut Vec<Piece>, depth: u32) {
     let Some(first) = run.first() else { return };
     let piece = line(run);
     let below = |point: &Point| (piece.at(point.x) - (point.x + point.y)).max(0.0);
@@ -176,10 +187,8 @@ fn least_squares(points: &[Point]) -> Piece {
 
 /// One file's media time to session time.
 pub(crate) struct TrackClock<'a> {
-    /// The track's own reports; `None` when there is none.
-    pub(crate) reports: Option<Map>,
-    /// The publisher's wall clock to session time, or media time by arrival where there is no report.
-    pub(crate) wall: &'a Map,
+    /// RTP time to session time.
+    pub(crate) map: &'a Map,
     /// Ticks per second.
     pub(crate) rate: u32,
     /// Unwrapped RTP time of media time zero.
@@ -190,8 +199,7 @@ impl TrackClock<'_> {
     /// Session time in milliseconds of a media time in ticks, not before 0.
     pub(crate) fn session_ms(&self, media: i64) -> f64 {
         let micros = ticks_to_micros(self.origin.saturating_add(media), self.rate);
-        let wall = self.reports.as_ref().map_or(micros as f64, |map| map.at(micros as f64));
-        (self.wall.at(wall) / 1000.0).max(0.0)
+        (self.map.at(micros as f64) / 1000.0).max(0.0)
     }
 
     /// The points `[media_ms, session_ms]` between 0 and `end` that the player interpolates between. At least two,
@@ -199,15 +207,13 @@ impl TrackClock<'_> {
     pub(crate) fn knots(&self, end: i64) -> Vec<[f64; 2]> {
         let end = end.max(1);
         let rate = i64::from(self.rate);
-        let mut times: Vec<i64> =
-            (0..).map(|at: i64| at * rate * 30).take_while(|&time| time < end).collect();
-        times.push(end);
-        if let Some(map) = &self.reports {
-            let origin = ticks_to_micros(self.origin, self.rate) as f64;
-            for micros in map.breaks() {
-                let media = ((micros - origin) * f64::from(self.rate) / 1e6) as i64;
-                times.extend([media - rate / 1000, media].into_iter().filter(|time| (1..end).contains(time)));
-            }
+        let mut times = vec![0, end];
+        let origin = ticks_to_micros(self.origin, self.rate) as f64;
+        for micros in self.map.breaks() {
+            let media = ((micros - origin) * f64::from(self.rate) / 1e6) as i64;
+            times.extend(
+                [media.saturating_sub(rate / 1000), media].into_iter().filter(|time| (1..end).contains(time)),
+            );
         }
         times.sort_unstable();
         times.dedup();
@@ -216,13 +222,6 @@ impl TrackClock<'_> {
             let media_ms = media as f64 * 1000.0 / f64::from(self.rate);
             let floor = knots.last().map_or(0.0, |last| last[1] + 0.001);
             let knot = [thousandths(media_ms), thousandths(self.session_ms(media).max(floor))];
-            while let [.., a, b] = knots[..] {
-                let between = a[1] + (knot[1] - a[1]) * (b[0] - a[0]) / (knot[0] - a[0]);
-                if (between - b[1]).abs() > 0.2 {
-                    break;
-                }
-                knots.pop();
-            }
             knots.push(knot);
         }
         knots

@@ -12,7 +12,7 @@ use serde::Serialize;
 use simmer_sfu::codec::{Codec, Kind};
 use simmer_sfu::id::{ParticipantId, PublicationId};
 
-use crate::clock::{Map, Report, TrackClock, ntp_micros, ticks_to_micros};
+use crate::clock::{self, Map, TrackClock, ntp_micros, ticks_to_micros};
 use crate::journal::{self, Fragment, Opened, Record};
 use crate::manifest::{Manifest, Track};
 use crate::segment::{self, Indexed};
@@ -43,7 +43,8 @@ pub(crate) fn complete(dir: &Path, recovering: bool) -> io::Result<Outcome> {
     }
     tracks.sort_by(|a, b| (a.start_ms, &a.id).cmp(&(b.start_ms, &b.id)));
 
-    let last_media = tracks.iter().filter_map(|track| track.clock.last()).map(|knot| knot[1] as u64).max();
+    let last_media =
+        tracks.iter().filter_map(|track| track.clock.last()).map(|knot| knot[1].round() as u64).max();
     let end_ms = journal.ended_us.map(|at| u64::try_from(at / 1000).unwrap_or(0));
     let duration_ms = end_ms.unwrap_or_else(|| last_media.unwrap_or(0).max(timeline.last_ms));
     let manifest = Manifest {
@@ -71,15 +72,16 @@ pub(crate) fn complete(dir: &Path, recovering: bool) -> io::Result<Outcome> {
 struct Contents {
     files: BTreeMap<u32, Opened>,
     fragments: BTreeMap<u32, Vec<Fragment>>,
-    reports: BTreeMap<(PublicationId, u8), Vec<Report>>,
+    /// RTP time and the session time at which a report was sent, by encoding.
+    reports: BTreeMap<(PublicationId, u8), Vec<(i64, i64)>>,
     gaps: BTreeMap<u32, Vec<(i64, i64)>>,
-    walls: BTreeMap<ParticipantId, Map>,
     ended_us: Option<i64>,
 }
 
 impl Contents {
     fn of(records: Vec<Record>) -> Self {
         let mut contents = Self::default();
+        let mut publishers: BTreeMap<ParticipantId, Vec<Report>> = BTreeMap::new();
         for record in records {
             match record {
                 Record::Opened(opened) => {
@@ -89,22 +91,24 @@ impl Contents {
                     contents.fragments.entry(fragment.file).or_default().push(fragment)
                 }
                 Record::Report { publication, encoding, rtp, ntp, arrival_us } => {
-                    let report = Report { rtp, wall_us: ntp_micros(ntp), arrival_us };
-                    contents.reports.entry((publication, encoding)).or_default().push(report);
+                    let report = Report {
+                        encoding: (publication, encoding),
+                        rtp,
+                        wall: (ntp_micros(ntp), arrival_us),
+                    };
+                    publishers.entry(publication.participant).or_default().push(report);
                 }
                 Record::Gap { file, from, to } => contents.gaps.entry(file).or_default().push((from, to)),
                 Record::Switch { .. } | Record::Overflow { .. } => {}
                 Record::End { at_us } => contents.ended_us = Some(at_us),
             }
         }
-        let mut arrivals: BTreeMap<ParticipantId, Vec<(i64, i64)>> = BTreeMap::new();
-        for ((publication, _), reports) in &contents.reports {
-            let points = reports.iter().map(|report| (report.wall_us, report.arrival_us));
-            arrivals.entry(publication.participant).or_default().extend(points);
-        }
-        for (participant, mut points) in arrivals {
-            points.sort_by_key(|&(_, arrival)| arrival);
-            contents.walls.extend(Map::by_least_delay(&points).map(|map| (participant, map)));
+        for mut reports in publishers.into_values() {
+            reports.sort_by_key(|report| report.wall.1);
+            let sent = clock::sent(&reports.iter().map(|report| report.wall).collect::<Vec<_>>());
+            for (report, sent) in reports.iter().zip(sent) {
+                contents.reports.entry(report.encoding).or_default().push((report.rtp, sent));
+            }
         }
         contents
     }
@@ -112,26 +116,24 @@ impl Contents {
     fn track(&self, opened: &Opened, file: &MediaFile, timeline: &Timeline) -> Track {
         let rate = opened.codec.clock_rate();
         let end = file.fragments.last().map_or(0, |last| last.end);
-        let reports = self.reports.get(&(opened.publication, opened.encoding)).map(|reports| {
-            let point = |report: &Report| (ticks_to_micros(report.rtp, rate), report.wall_us);
-            reports.iter().map(point).collect::<Vec<_>>()
+        let micros = |rtp| ticks_to_micros(rtp, rate);
+        let reports = self.reports.get(&(opened.publication, opened.encoding));
+        let reported = reports.and_then(|reports| {
+            Map::by_least_squares(&reports.iter().map(|&(rtp, sent)| (micros(rtp), sent)).collect::<Vec<_>>())
         });
-        let reports = reports.and_then(|points| Map::by_least_squares(&points));
-        let by_arrival = || {
-            let point = |fragment: &Fragment| {
-                (ticks_to_micros(opened.origin.saturating_add(fragment.start), rate), fragment.arrival_us)
-            };
-            Map::by_least_delay(&file.fragments.iter().map(point).collect::<Vec<_>>())
-        };
-        let wall = self.walls.get(&opened.publication.participant).filter(|_| reports.is_some()).cloned();
-        let provisional = wall.is_none();
-        let wall = wall.or_else(by_arrival).unwrap_or_default();
-        let clock = TrackClock {
-            reports: reports.filter(|_| !provisional),
-            wall: &wall,
-            rate,
-            origin: opened.origin,
-        };
+        let arrived: Vec<(i64, i64)> = file
+            .fragments
+            .iter()
+            .map(|fragment| (micros(opened.origin.saturating_add(fragment.start)), fragment.arrival_us))
+            .collect();
+        // Reports that put the track far from where it arrived are not about this track.
+        let reported = reported.filter(|map| {
+            let away = |&(media, arrival): &(i64, i64)| (map.at(media as f64) - arrival as f64).abs();
+            arrived.iter().all(|point| away(point) < MAX_TRANSIT_US)
+        });
+        let provisional = reported.is_none();
+        let map = reported.or_else(|| Map::by_least_delay(&arrived)).unwrap_or_default();
+        let clock = TrackClock { map: &map, rate, origin: opened.origin };
 
         let start = file.fragments.first().map_or(0, |first| first.start);
         let journalled = self.gaps.get(&opened.file).map(Vec::as_slice).unwrap_or_default();
@@ -140,7 +142,9 @@ impl Contents {
             .iter()
             .chain(&file.holes)
             .filter(|gap| inside(gap))
-            .map(|&(from, to)| [clock.session_ms(from.max(0)) as u64, clock.session_ms(to) as u64])
+            .map(|&(from, to)| {
+                [clock.session_ms(from.max(0)).round() as u64, clock.session_ms(to).round() as u64]
+            })
             .collect();
         gaps.sort_unstable();
         gaps.dedup();
@@ -169,13 +173,21 @@ impl Contents {
             bytes: file.bytes,
             width: video.then_some(opened.picture.0),
             height: video.then_some(opened.picture.1),
-            start_ms: clock.session_ms(start) as u64,
+            start_ms: clock.session_ms(start).round() as u64,
             duration_ms: u64::try_from(ticks_to_micros(end, rate) / 1000).unwrap_or(0),
             clock: clock.knots(end),
             provisional,
             gaps,
         }
     }
+}
+
+/// One sender report.
+struct Report {
+    encoding: (PublicationId, u8),
+    rtp: i64,
+    /// The publisher's wall clock and the arrival, in microseconds.
+    wall: (i64, i64),
 }
 
 /// A media file with its index, as it stays.
@@ -353,3 +365,6 @@ pub(crate) fn write_atomically(dir: &Path, name: &str, bytes: &[u8]) -> io::Resu
     fs::rename(&temporary, dir.join(name))?;
     File::open(dir)?.sync_all()
 }
+
+/// A media packet is not on its way for longer.
+const MAX_TRANSIT_US: f64 = 20e6;

@@ -38,6 +38,3 @@ pub(crate) fn all(store: &Store) -> io::Result<Vec<Recovered>> {
     }
     Ok(recovered)
 }
-
-#[cfg(test)]
-mod tests;

@@ -122,7 +122,6 @@ impl Session {
 
     /// Takes one entry of the room log.
     pub(crate) fn handle_event(&mut self, event: TimelineEvent) -> io::Result<()> {
-        self.see(event.at);
         let t_ms = u64::try_from(session_micros(self.base, event.at) / 1000).unwrap_or(0);
         self.events_dirty = true;
         self.events.write_all(&timeline::line(event, t_ms))

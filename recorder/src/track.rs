@@ -245,7 +245,8 @@ impl Track {
                     frame.picture.is_none_or(|picture| picture == open.segment.opened().picture);
                 same_picture && open.follows(time, frame.arrival, self.codec)
             });
-        if !fits && !(frame.key && self.start_part(index, time, &frame, context)?) {
+        let fits = fits || (frame.key && self.start_part(index, time, &frame, context)?);
+        if !fits {
             // A time that cannot be: the frames up to the next key frame hang in the air.
             self.segment.iter_mut().for_each(|open| open.broken = true);
             if let Some(encoding) = self.encodings.get_mut(index) {
