@@ -28,7 +28,7 @@ export function controlBar(room, tracks, attempt) {
   }
 
   function draw() {
-    const devices = /** @type {const} */ ([[microphone, 'microphone', 'Microphone'], [camera, 'camera', 'Camera']]);
+    const devices = /** @type {const} */ ([[microphone, 'microphone', 'Mic'], [camera, 'camera', 'Camera']]);
     for (const [shown, source, label] of devices) {
       const on = tracks[source] !== null && room.media.isSending(source) === true;
       const ready = room.state.publicationOf(room.me.id, source) !== undefined;
@@ -40,8 +40,8 @@ export function controlBar(room, tracks, attempt) {
     const raised = room.state.hands.has(room.me.id);
     face(hand, icon('hand'), raised ? 'Lower hand' : 'Raise hand', raised);
     const recording = room.state.recording?.state === 'started';
-    face(record, icon('record'), recording ? 'Stop recording' : 'Record', recording);
-    face(end, icon('end'), 'End class');
+    face(record, icon('record'), recording ? 'Stop rec.' : 'Record', recording);
+    face(end, icon('end'), 'End');
     face(leave, icon('leave'), 'Leave');
   }
 

@@ -1,5 +1,5 @@
 import { SimmerError } from '/client/client.js';
-import { el } from '../shared/dom.js';
+import { byId, el } from '../shared/dom.js';
 
 /** @type {Record<string, {title: string, text: string, again?: string}>} */
 const REASONS = {
@@ -25,6 +25,7 @@ export function showFarewell(screen, error, session) {
   const code = error instanceof SimmerError ? error.code : '';
   const message = error instanceof Error ? error.message : '';
   const reason = REASONS[code] ?? { title: 'That did not work', text: message, again: 'Try again' };
+  byId('toasts').replaceChildren();
   const heading = el('h1', { tabindex: '-1' }, reason.title);
   screen.replaceChildren(
     el('section', { class: 'card narrow', 'data-reason': code },

@@ -82,8 +82,8 @@ export async function showKitchen(screen, room, { ticket, tracks }) {
     if (raised && by !== room.me.id) toast(`${room.state.participants.get(by)?.name ?? 'Somebody'} raises a hand.`);
   });
   room.addEventListener('step_started', (event) => {
-    const { step } = detail(event);
-    toast(`Step ${step + 1}: ${room.state.steps[step]?.title ?? ''}`);
+    const { by, step } = detail(event);
+    if (by !== room.me.id) toast(`Step ${step + 1}: ${room.state.steps[step]?.title ?? ''}`);
   });
   room.addEventListener('recording', (event) => toast(RECORDING[detail(event).state] ?? ''));
   room.addEventListener('muted', (event) => {
@@ -164,7 +164,7 @@ export function toast(text) {
   const note = el('p', { class: 'toast' }, text);
   const toasts = byId('toasts');
   toasts.append(note);
-  while (toasts.childElementCount > 3) toasts.firstElementChild?.remove();
+  while (toasts.childElementCount > 2) toasts.firstElementChild?.remove();
   setTimeout(() => note.remove(), 5000);
 }
 

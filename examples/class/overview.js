@@ -48,17 +48,17 @@ export function overviewPanel(room, attempt) {
       }),
       el('td', { class: 'row-actions' },
         el('button', {
-          class: 'quiet small', type: 'button', 'data-key': `mute-${id}`, 'aria-label': `Mute ${name}`,
+          class: 'quiet round', type: 'button', 'data-key': `mute-${id}`, 'aria-label': `Mute ${name}`, title: 'Mute',
           disabled: !microphone || microphone.muted === true,
           onclick: () => microphone && attempt(room.mute(microphone.id, true)),
-        }, 'Mute'),
+        }, icon('microphone', true)),
         el('button', {
-          class: 'quiet small', type: 'button', 'data-key': `remove-${id}`, 'aria-label': `Remove ${name}`,
+          class: 'quiet round', type: 'button', 'data-key': `remove-${id}`, 'aria-label': `Remove ${name}`, title: 'Remove',
           onclick: async () => {
             const question = { title: `Remove ${name}?`, text: 'They cannot come back in for ten minutes.', yes: 'Remove' };
             if (await ask(question)) attempt(room.kick(id));
           },
-        }, 'Remove')));
+        }, icon('remove'))));
   }
 
   return { node, draw };
