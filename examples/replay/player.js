@@ -6,6 +6,7 @@ import { MasterClock } from './clock.js';
 import { momentsPanel } from './moments.js';
 import { progressPanel } from './progress.js';
 import { stage } from './stage.js';
+import { titleOf } from './title.js';
 import { Track } from './track.js';
 
 /**
@@ -58,7 +59,7 @@ export function showPlayer(screen, manifest, log, address) {
   const status = el('p', { class: 'status', role: 'status' });
 
   const when = new Date(manifest.started_at).toLocaleString(undefined, { dateStyle: 'long', timeStyle: 'short' });
-  const title = manifest.title && manifest.title !== manifest.room ? manifest.title : 'Cooking class';
+  const title = titleOf(manifest);
   document.title = `${title} · Simmer`;
   screen.replaceChildren(
     el('div', { class: 'replay' },
@@ -72,9 +73,8 @@ export function showPlayer(screen, manifest, log, address) {
           pictures.node,
           el('div', { class: 'card transport' },
             el('div', { class: 'timeline' }, el('div', { class: 'chapter-marks' }, ...chapters), bar),
-            el('div', { class: 'transport-row' }, play, now, status, rate)),
-          progress.node),
-        moments.node)),
+            el('div', { class: 'transport-row' }, play, now, status, rate))),
+        el('aside', {}, progress.node, moments.node))),
   );
 
   document.addEventListener('keydown', (event) => {

@@ -5,6 +5,7 @@ import { SimmerError } from '/client/errors.js';
 import { byId, clockText, el } from '../shared/dom.js';
 import { fetchJson } from '../shared/http.js';
 import { showPlayer } from './player.js';
+import { titleOf } from './title.js';
 
 /** How often a recording that is still being finished is asked for. */
 const ASK_AGAIN_MS = 1_500;
@@ -57,12 +58,13 @@ function entry(summary) {
   const about = [
     when,
     summary.duration_ms ? clockText(summary.duration_ms) : '',
+    summary.room,
     summary.recovered ? 'recovered after an interruption' : '',
     summary.state === 'recording' ? 'still being recorded' : '',
   ];
   return el('li', {},
     el('a', { class: 'card session-link', href: `/replay/${summary.session ?? summary.id}`, 'data-session': summary.session ?? summary.id },
-      el('strong', {}, summary.title || summary.room),
+      el('strong', {}, titleOf(summary)),
       el('span', { class: 'quiet-text' }, about.filter(Boolean).join(' · '))));
 }
 
