@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hostClass, joinClass, openPage, seesAndHears, startBrowser, startServer } from './harness.js';
+import { hostClass, joinClass, openPage, seesAndHears, startBrowser, startServer, until } from './harness.js';
 
 test('three people see and hear each other', async (t) => {
   const server = await startServer(t);
@@ -12,13 +12,20 @@ test('three people see and hear each other', async (t) => {
   await joinClass(chiyo, link, 'Chiyo');
   for (const page of pages) await seesAndHears(page, 2);
 
-  // One picture is shown large: it comes as it was published.
+  // One picture is shown large: it comes as large as it is published.
   await host.getByRole('button', { name: 'Show Ben large' }).click();
-  const published = await ben.evaluate(() => globalThis.room.media.trackOf('camera').getSettings().width);
-  await host.waitForFunction(async (width) => {
-    const { slots } = await globalThis.room.stats();
-    return slots.some((slot) => slot.kind === 'video' && slot.frameWidth === width);
-  }, published);
+  const camera = await ben.evaluate(() => globalThis.room.state.publicationOf(globalThis.room.me.id, 'camera').id);
+  await until(async () => {
+    const sent = await ben.evaluate(async () => {
+      const { sending } = await globalThis.room.stats();
+      return Math.max(...sending.filter((one) => one.kind === 'video' && one.active !== false).map((one) => one.frameWidth ?? 0));
+    });
+    const seen = await host.evaluate(async (publication) => {
+      const { slots } = await globalThis.room.stats();
+      return slots.find((slot) => slot.publication === publication)?.frameWidth;
+    }, camera);
+    return sent > 0 && seen === sent ? true : undefined;
+  }, 'the host sees the largest picture that Ben sends');
 
   for (const page of pages) {
     const { transport, slots } = await page.evaluate(() => globalThis.room.stats());
