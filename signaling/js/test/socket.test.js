@@ -2,37 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { SimmerError } from '../src/errors.js';
 import { SILENCE_MS, Socket, WELCOME_MS } from '../src/socket.js';
-
-/** A WebSocket whose other end is the test. */
-class FakeWebSocket {
-  static all = [];
-  sent = [];
-  readyState = 0;
-  constructor(url, protocol) {
-    Object.assign(this, { url, protocol });
-    FakeWebSocket.all.push(this);
-  }
-  send(text) {
-    this.sent.push(JSON.parse(text));
-  }
-  close() {
-    this.readyState = 3;
-  }
-  accept() {
-    this.readyState = 1;
-    this.onopen?.();
-  }
-  say(message) {
-    this.onmessage?.({ data: JSON.stringify(message) });
-  }
-  end(code) {
-    this.readyState = 3;
-    this.onclose?.({ code });
-  }
-  static get last() {
-    return FakeWebSocket.all[FakeWebSocket.all.length - 1];
-  }
-}
+import { FakeWebSocket } from './fakes/websocket.js';
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 const welcome = (secret, extra = {}) => ({
