@@ -3,6 +3,19 @@
 //! [`Transport`] is a seam: `RtcTransport` is what browsers speak (ICE-lite, DTLS-SRTP, SCTP); the simulation has
 //! a plain one. Everything above it sees opened RTP, opened RTCP and messages.
 
+mod context;
+mod demux;
+mod dtls;
+mod ice;
+mod rtc;
+mod sctp;
+mod srtp;
+mod stun;
+
+pub use context::{ContextError, RtcContext};
+pub use rtc::RtcTransport;
+pub use srtp::{Profile, SrtpCounters};
+
 use std::net::SocketAddr;
 use std::time::Instant;
 
