@@ -33,6 +33,7 @@ export async function showKitchen(screen, room, { ticket, tracks }) {
     'Tap here to hear the class');
   const badge = el('span', { class: 'badge recording', hidden: true }, 'Recording');
   const count = el('span', { class: 'quiet-text' });
+  const heading = el('h1', { class: 'kitchen-title', tabindex: '-1' }, 'Cooking class');
 
   const panels = [
     { id: 'steps', title: 'Steps', node: steps.node },
@@ -44,14 +45,16 @@ export async function showKitchen(screen, room, { ticket, tracks }) {
     el('div', { class: host ? 'kitchen for-host' : 'kitchen' },
       el('header', { class: 'kitchen-head' },
         el('a', { class: 'brand', href: '/' }, 'Simmer'),
-        el('span', { class: 'kitchen-title' }, 'Cooking class'), count, badge,
+        heading, count, badge,
         ticket.invite ? invitation(room, ticket.invite) : null),
       el('div', { class: 'kitchen-notes' }, status, hear),
       el('section', { class: 'stage', 'aria-label': 'Everybody in the class' }, tiles.node),
-      tabs,
+      tabs.node,
       el('aside', { class: 'panels' }, ...panels.map((panel) => panel.node)),
       controls.node),
   );
+
+  heading.focus();
 
   let drawn = false;
   const draw = () => {
@@ -69,6 +72,9 @@ export async function showKitchen(screen, room, { ticket, tracks }) {
   room.addEventListener('streams', draw);
   room.addEventListener('media', draw);
 
+  room.addEventListener('chat', (event) => {
+    if (detail(event).by !== room.me.id) tabs.mark('chat');
+  });
   room.addEventListener('joined', (event) => {
     const { participant } = detail(event);
     if (participant.id !== room.me.id) toast(`${participant.name} has come in.`);
@@ -152,10 +158,18 @@ function tabBar(panels) {
     panels.forEach(({ id, node }, index) => {
       node.toggleAttribute('data-chosen', id === chosen);
       tabs[index].setAttribute('aria-pressed', String(id === chosen));
+      if (id === chosen) tabs[index].removeAttribute('data-new');
     });
   }
   choose(panels[0].id);
-  return el('nav', { class: 'tabs', 'aria-label': 'What to show' }, ...tabs);
+  return {
+    node: el('nav', { class: 'tabs', 'aria-label': 'What to show' }, ...tabs),
+    /** There is something new in a panel that may be out of sight. @param {string} id */
+    mark(id) {
+      const index = panels.findIndex((panel) => panel.id === id);
+      if (!panels[index].node.hasAttribute('data-chosen')) tabs[index].setAttribute('data-new', '');
+    },
+  };
 }
 
 /** @param {string} text */
