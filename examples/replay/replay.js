@@ -38,9 +38,8 @@ async function open(id) {
 
 async function list() {
   try {
-    const answer = await fetchJson('/v1/sessions');
-    /** @type {Record<string, any>[]} */
-    const sessions = Array.isArray(answer) ? answer : answer.sessions;
+    /** @type {{sessions: Record<string, any>[]}} */
+    const { sessions } = await fetchJson('/v1/sessions');
     screen.replaceChildren(
       el('div', { class: 'home' },
         el('header', {}, el('a', { class: 'brand', href: '/' }, 'Simmer'), el('h1', {}, 'Replays')),
@@ -63,7 +62,7 @@ function entry(summary) {
     summary.state === 'recording' ? 'still being recorded' : '',
   ];
   return el('li', {},
-    el('a', { class: 'card session-link', href: `/replay/${summary.session ?? summary.id}`, 'data-session': summary.session ?? summary.id },
+    el('a', { class: 'card session-link', href: `/replay/${summary.id}`, 'data-session': summary.id },
       el('strong', {}, titleOf(summary)),
       el('span', { class: 'quiet-text' }, about.filter(Boolean).join(' · '))));
 }

@@ -12,8 +12,8 @@ test('a server killed while it records recovers the session at its next start', 
   await server.crash();
 
   await until(async () => {
-    const list = await (await fetch(`${server.url}/v1/sessions`)).json();
-    return list.find((one) => one.id === session && one.recovered) ?? undefined;
+    const { sessions } = await (await fetch(`${server.url}/v1/sessions`)).json();
+    return sessions.find((one) => one.id === session && one.recovered) ?? undefined;
   }, 'the session is listed as recovered');
   const manifest = await manifestOf(server.url, session);
   assert.equal(manifest.recovered, true);
