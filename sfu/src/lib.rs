@@ -2,8 +2,13 @@
 
 pub mod codec;
 mod config;
+pub mod egress;
 pub mod id;
+pub mod ingress;
+pub mod keyframe;
 pub mod message;
+pub mod rtcp;
+pub mod rtp;
 pub mod sdp;
 pub mod sink;
 pub mod transport;

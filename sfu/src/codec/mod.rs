@@ -1,6 +1,13 @@
 //! Codecs by name, and what the core reads of their payloads.
 
+pub mod av1;
+pub mod h264;
+pub mod vp8;
+pub mod vp9;
+
 use std::time::Duration;
+
+pub use vp8::{PictureId, Vp8Descriptor, Vp8Ids};
 
 /// Audio or video.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -65,5 +72,54 @@ impl Codec {
     /// How long `ticks` of the RTP clock last.
     pub fn duration(self, ticks: u32) -> Duration {
         Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / u64::from(self.clock_rate()))
+    }
+}
+
+/// What the core reads of a payload, once for all who get it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PayloadInfo {
+    /// A decoder can start with this packet. True of every packet of sound.
+    pub starts_keyframe: bool,
+    /// Width and height in pixels, on the first packet of a VP8 key frame.
+    pub dimensions: Option<(u16, u16)>,
+    /// The VP8 descriptor.
+    pub vp8: Option<Vp8Descriptor>,
+}
+
+impl PayloadInfo {
+    /// Reads a payload. One that is malformed starts nothing.
+    #[inline]
+    pub fn inspect(codec: Codec, payload: &[u8]) -> Self {
+        let starts_keyframe = match codec {
+            Codec::Opus => true,
+            Codec::Vp8 => {
+                let vp8 = Vp8Descriptor::parse(payload);
+                return Self {
+                    starts_keyframe: vp8.is_some_and(|vp8| vp8.keyframe),
+                    dimensions: vp8.and_then(|vp8| vp8.dimensions),
+                    vp8,
+                };
+            }
+            Codec::Vp9 => vp9::is_keyframe_start(payload),
+            Codec::H264 => h264::is_keyframe_start(payload),
+            Codec::Av1 => av1::is_keyframe_start(payload),
+        };
+        Self { starts_keyframe, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..64)) {
+            for codec in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
+                PayloadInfo::inspect(codec, &payload);
+            }
+        }
     }
 }

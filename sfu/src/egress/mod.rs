@@ -1,0 +1,16 @@
+//! A slot's stream on its way out: which packets, under which numbers, on which clock, and what can be sent again.
+
+mod clock;
+mod history;
+mod munger;
+mod selector;
+mod vp8_munger;
+
+#[cfg(test)]
+mod tests;
+
+pub use clock::{SlotClock, SourceClock};
+pub use history::{Sent, SentHistory, SourceHistory, SourcePacket};
+pub use munger::{Munged, RtpMunger};
+pub use selector::{LayerSelector, Selection};
+pub use vp8_munger::Vp8Munger;
