@@ -1,70 +1,82 @@
-//! Asking for key frames: often enough to get one, seldom enough not to drown the picture.
+//! Asking a publisher for key frames, not more often than it helps.
 
 use std::time::{Duration, Instant};
 
-/// Requests for key frames of one encoding. Those made within the interval become one; it is sent again until a key frame comes.
-#[derive(Clone, Debug)]
-pub struct KeyframeRequester {
+/// Coalesces the requests for one encoding's key frames.
+///
+/// The first request goes out at once; those that come before the key frame does are the same request, sent again at most once per
+/// interval while the key frame stays away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyframeRequester {
     interval: Duration,
-    /// Since when.
-    wanted: Option<Instant>,
-    last_sent: Option<Instant>,
+    wanted_since: Option<Instant>,
+    sent: Option<Instant>,
 }
 
 impl KeyframeRequester {
-    /// At most one request goes out per `interval`.
-    pub fn new(interval: Duration) -> Self {
-        Self { interval, wanted: None, last_sent: None }
+    /// Asks at most once per `interval`.
+    pub(crate) fn new(interval: Duration) -> Self {
+        Self { interval, wanted_since: None, sent: None }
     }
 
     /// Somebody needs a key frame.
-    pub fn request(&mut self, now: Instant) {
-        self.wanted.get_or_insert(now);
+    pub(crate) fn request(&mut self, now: Instant) {
+        self.wanted_since.get_or_insert(now);
     }
 
-    /// A key frame has begun to arrive: what was wanted is there.
-    pub fn on_keyframe(&mut self, _now: Instant) {
-        self.wanted = None;
+    /// A key frame began.
+    pub(crate) fn on_keyframe(&mut self, _now: Instant) {
+        self.wanted_since = None;
     }
 
-    /// Whether to send a request now; counts as sent when `true`.
-    pub fn poll(&mut self, now: Instant) -> bool {
-        let due = self.poll_timeout().is_some_and(|at| at <= now);
-        if due {
-            self.last_sent = Some(now);
+    /// Whether to ask now; asks again only after the interval, and gives up when the encoding has sent none for long.
+    pub(crate) fn poll(&mut self, now: Instant) -> bool {
+        let Some(since) = self.wanted_since else { return false };
+        if now.duration_since(since) > PATIENCE {
+            self.wanted_since = None;
+            return false;
         }
-        due
+        if self.sent.is_some_and(|sent| now < sent + self.interval) {
+            return false;
+        }
+        self.sent = Some(now);
+        true
     }
 
-    /// When [`poll`](Self::poll) would say yes. It may lie in the past: at once.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let wanted = self.wanted?;
-        Some(self.last_sent.map_or(wanted, |last| wanted.max(last + self.interval)))
+    /// When [`poll`](Self::poll) has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let since = self.wanted_since?;
+        Some(self.sent.map_or(since, |sent| since.max(sent + self.interval)))
     }
 }
 
+/// An encoding that sent no key frame in this time is paused or gone; the next request starts over.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a time to start from")]
 mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_joined_repeated_and_satisfied() {
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+    fn requests_are_coalesced_repeated_and_ended_by_the_key_frame() {
+        let origin = Instant::now();
+        let at = |ms| origin + Duration::from_millis(ms);
         let mut requester = KeyframeRequester::new(Duration::from_millis(500));
-        assert_eq!((requester.poll(at(0)), requester.poll_timeout()), (false, None));
-        requester.request(at(10));
-        requester.request(at(20));
-        assert_eq!(requester.poll_timeout(), Some(at(10)));
-        assert!(requester.poll(at(20)));
-        assert!(!requester.poll(at(519)));
-        assert_eq!(requester.poll_timeout(), Some(at(520)));
-        assert!(requester.poll(at(520)), "sent again while none came");
+        assert!(!requester.poll(at(0)));
+        requester.request(at(0));
+        assert_eq!(requester.poll_timeout(), Some(at(0)));
+        assert!(requester.poll(at(0)));
+        requester.request(at(100));
+        assert!(!requester.poll(at(100)));
+        assert_eq!(requester.poll_timeout(), Some(at(500)));
+        assert!(requester.poll(at(500)));
         requester.on_keyframe(at(600));
-        assert_eq!((requester.poll(at(2000)), requester.poll_timeout()), (false, None));
-        requester.request(at(610));
-        assert!(!requester.poll(at(1019)), "a key frame does not shorten the interval");
-        assert!(requester.poll(at(1020)));
+        assert_eq!(requester.poll_timeout(), None);
+        requester.request(at(700));
+        assert_eq!(requester.poll_timeout(), Some(at(1000)), "no sooner than the interval, whoever asks");
+        let sent = (1000..20_000).filter(|&ms| requester.poll(at(ms))).count();
+        assert_eq!(sent, 20, "every half second until patience ends");
+        assert_eq!(requester.poll_timeout(), None);
     }
 }

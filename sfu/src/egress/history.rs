@@ -1,20 +1,21 @@
-//! What can be sent again: a publisher's packets once, and each slot's numbers for them.
+//! What can be sent again: a publication's packets, shared by all its viewers, and each slot's numbers for them.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::codec::{PayloadInfo, Vp8Ids};
+use crate::codec::PayloadInfo;
+use crate::codec::vp8::Vp8Ids;
 use crate::rtp::AudioLevel;
 
-/// One packet of a publisher, opened and read once, for all who get it.
+/// One RTP packet of a publication, opened and parsed once for all its viewers.
 #[derive(Clone, Debug)]
 pub struct SourcePacket {
-    /// Index of the encoding in its publication.
+    /// Index of the encoding.
     pub encoding: u8,
-    /// The extended sequence number.
+    /// The sequence number, extended; cycle 1 is the first.
     pub sequence: u64,
-    /// The RTP timestamp.
+    /// The timestamp as received.
     pub timestamp: u32,
     /// The marker bit.
     pub marker: bool,
@@ -24,128 +25,123 @@ pub struct SourcePacket {
     pub audio_level: Option<AudioLevel>,
     /// What its payload says.
     pub info: PayloadInfo,
-    /// Shared, not copied.
+    /// The payload, shared.
     pub payload: Bytes,
 }
 
 /// The last packets of one encoding.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SourceHistory {
-    /// The packet `sequence` lies at `sequence % len`.
-    ring: Vec<Option<SourcePacket>>,
+    packets: Vec<Option<SourcePacket>>,
+    capacity: usize,
 }
 
 impl SourceHistory {
-    /// Keeps so many packets, at least one; the memory is taken at once.
-    pub fn new(packets: usize) -> Self {
-        Self { ring: vec![None; packets.max(1)] }
+    /// Keeps at most `capacity` packets; each newer one takes the place of the one so many numbers before it.
+    pub fn new(capacity: usize) -> Self {
+        Self { packets: Vec::new(), capacity: capacity.max(1) }
     }
 
-    /// Keeps a packet in place of the one a whole history older.
+    /// Keeps a packet.
     #[inline]
     pub fn insert(&mut self, packet: SourcePacket) {
-        let at = packet.sequence as usize % self.ring.len();
-        if let Some(slot) = self.ring.get_mut(at)
-            && slot.as_ref().is_none_or(|kept| kept.sequence <= packet.sequence)
-        {
-            *slot = Some(packet);
+        let at = self.at(packet.sequence);
+        if at >= self.packets.len() {
+            self.packets.resize(self.capacity, None);
+        }
+        // One that comes late does not drive out what took its place.
+        if self.packets[at].as_ref().is_none_or(|kept| kept.sequence <= packet.sequence) {
+            self.packets[at] = Some(packet);
         }
     }
 
-    /// The packet of this extended number, if it is still kept.
-    #[inline]
+    /// Finds a packet that is still kept.
     pub fn lookup(&self, sequence: u64) -> Option<&SourcePacket> {
-        let kept = self.ring.get(sequence as usize % self.ring.len())?.as_ref()?;
-        (kept.sequence == sequence).then_some(kept)
+        self.packets.get(self.at(sequence))?.as_ref().filter(|packet| packet.sequence == sequence)
+    }
+
+    fn at(&self, sequence: u64) -> usize {
+        (sequence % self.capacity as u64) as usize
     }
 }
 
-/// Under which numbers a slot sent a source packet.
+/// What a slot sent under one of its numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sent {
     /// Index of the source's encoding.
     pub encoding: u8,
-    /// The source's extended sequence number.
+    /// The source's number.
     pub source_sequence: u64,
-    /// Ours.
+    /// The slot's number, extended.
     pub sequence: u64,
-    /// Our timestamp.
+    /// The slot's timestamp.
     pub timestamp: u32,
-    /// Our VP8 numbers.
+    /// The codec's numbers that were put in.
     pub vp8: Option<Vp8Ids>,
 }
 
-/// The last packets a slot sent, and how much may be sent again.
-///
-/// Retransmissions stay within a quarter of what is sent, plus 8 kB/s so that a thin stream can be repaired too.
-#[derive(Clone, Debug)]
+/// The last numbers of one slot, and how much of it may be sent again.
+#[derive(Debug, Default)]
 pub struct SentHistory {
-    /// Empty before the first packet: most slots never carry any.
-    ring: Vec<Option<Entry>>,
-    budget_bytes: usize,
-    refilled: Option<Instant>,
+    entries: Vec<Entry>,
+    /// Bytes that may still be spent on retransmissions; a share of what is sent is added.
+    budget: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     sent: Sent,
-    size: usize,
-    last_resent: Option<Instant>,
-}
-
-impl Default for SentHistory {
-    fn default() -> Self {
-        Self { ring: Vec::new(), budget_bytes: MAX_BUDGET_BYTES / 4, refilled: None }
-    }
+    bytes: u32,
+    resent: Option<Instant>,
 }
 
 impl SentHistory {
-    /// A packet was sent for the first time, in a datagram of so many bytes.
+    /// Notes what was sent, and that it took so many bytes.
     #[inline]
-    pub fn on_sent(&mut self, sent: Sent, size: usize) {
-        if self.ring.is_empty() {
-            self.ring.resize(SENT_PACKETS, None);
+    pub fn on_sent(&mut self, sent: Sent, bytes: usize) {
+        let entry = Entry { sent, bytes: bytes as u32, resent: None };
+        if self.entries.is_empty() {
+            self.entries.reserve_exact(SENT_PACKETS);
+            self.budget = BUDGET_AT_FIRST;
         }
-        if let Some(slot) = self.ring.get_mut(sent.sequence as usize % SENT_PACKETS)
-            && slot.is_none_or(|kept| kept.sent.sequence <= sent.sequence)
-        {
-            *slot = Some(Entry { sent, size, last_resent: None });
+        let at = (sent.sequence % SENT_PACKETS as u64) as usize;
+        if at < self.entries.len() {
+            self.entries[at] = entry;
+        } else {
+            // The ring fills in order, from wherever the first number falls.
+            self.entries.resize(SENT_PACKETS, entry);
+            self.entries[at] = entry;
         }
-        self.budget_bytes = (self.budget_bytes + size / 4).min(MAX_BUDGET_BYTES);
+        self.budget = (self.budget + bytes / BUDGET_SHARE).min(BUDGET_AT_MOST);
     }
 
-    /// What was sent under this number.
-    pub fn lookup(&self, sequence: u16) -> Option<Sent> {
-        let entry = self.ring.get(usize::from(sequence) % SENT_PACKETS)?.as_ref()?;
-        (entry.sent.sequence as u16 == sequence).then_some(entry.sent)
-    }
-
-    /// What was sent under this number, if it may be sent again now: not within `pace` (at least 20 ms) of the last time, and within the
-    /// budget. Counts as sent.
+    /// What was sent under a number, if it may be sent again: not within `pace` of the last time, and within the budget.
     pub fn resend(&mut self, now: Instant, sequence: u16, pace: Duration) -> Option<Sent> {
-        let idle =
-            self.refilled.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
-        let refill = (idle.as_millis() as usize).saturating_mul(FLOOR_BYTES_PER_MILLISECOND);
-        self.budget_bytes = self.budget_bytes.saturating_add(refill).min(MAX_BUDGET_BYTES);
-        let entry = self.ring.get_mut(usize::from(sequence) % SENT_PACKETS)?.as_mut()?;
-        let pace = pace.max(MIN_PACE);
-        let soon = entry.last_resent.is_some_and(|last| now.saturating_duration_since(last) < pace);
-        if entry.sent.sequence as u16 != sequence || soon || entry.size > self.budget_bytes {
+        let at = usize::from(sequence) % SENT_PACKETS;
+        let entry = self.entries.get_mut(at).filter(|entry| entry.sent.sequence as u16 == sequence)?;
+        let pace = pace.clamp(PACE_AT_LEAST, PACE_AT_MOST);
+        if entry.resent.is_some_and(|at| now.duration_since(at) < pace) {
             return None;
         }
-        self.budget_bytes -= entry.size;
-        entry.last_resent = Some(now);
+        self.budget = self.budget.checked_sub(entry.bytes as usize)?;
+        entry.resent = Some(now);
         Some(entry.sent)
     }
 
-    /// Forgets what was sent: the slot carries something else from now on.
+    /// Forgets all numbers: what they stood for is shown no more.
     pub fn clear(&mut self) {
-        self.ring.fill(None);
+        self.entries.clear();
     }
 }
 
-/// A divisor of 65536, so that 16 bits of the number find the place. Two seconds of a fast stream at the least.
-const SENT_PACKETS: usize = 1024;
-const MAX_BUDGET_BYTES: usize = 256 * 1024;
-const FLOOR_BYTES_PER_MILLISECOND: usize = 8;
-const MIN_PACE: Duration = Duration::from_millis(20);
+/// Two seconds of video at some 2.5 Mbit/s. Divides 65536, so that a 16-bit number finds its place.
+const SENT_PACKETS: usize = 512;
+/// A quarter of what is sent may be sent again.
+const BUDGET_SHARE: usize = 4;
+/// So that a loss right at the beginning can be repaired.
+const BUDGET_AT_FIRST: usize = 64 * 1024;
+/// After a long quiet time a burst of requests is bounded by this.
+const BUDGET_AT_MOST: usize = 512 * 1024;
+const PACE_AT_LEAST: Duration = Duration::from_millis(15);
+const PACE_AT_MOST: Duration = Duration::from_millis(200);
+const _: () = assert!(65_536 % SENT_PACKETS == 0);

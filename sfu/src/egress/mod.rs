@@ -1,13 +1,10 @@
-//! A slot's stream on its way out: which packets, under which numbers, on which clock, and what can be sent again.
+//! What makes a subscriber's stream out of a publisher's: choice of encoding, running numbers, one clock, and what can be sent again.
 
 mod clock;
 mod history;
 mod munger;
 mod selector;
 mod vp8_munger;
-
-#[cfg(test)]
-mod tests;
 
 pub use clock::{SlotClock, SourceClock};
 pub use history::{Sent, SentHistory, SourceHistory, SourcePacket};

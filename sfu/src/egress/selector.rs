@@ -1,59 +1,90 @@
-//! Which encoding of a publication a slot carries.
+//! Which encoding a slot shows, and when it may change.
 
-/// Target is what is being moved to, current what flows. Only a key frame moves current; the wish behind the target is the view.
+/// Knows the encoding shown (`current`) and the one that should be (`target`). Only a key frame moves what is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LayerSelector {
-    target: Option<u8>,
     current: Option<u8>,
+    target: Option<u8>,
+    /// Every packet can be decoded by itself: no key frame is waited for.
+    independent: bool,
 }
 
-/// What to do with a source packet.
+/// What to do with a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Selection {
-    /// It belongs to what flows.
+    /// It belongs to what is shown.
     Forward,
-    /// It begins what flows from now on.
+    /// It begins what is shown from now on.
     Switch,
-    /// It is not for this slot now.
+    /// It belongs to something else.
     Drop,
 }
 
 impl LayerSelector {
-    /// For sound: the first packet begins it, all others follow.
+    /// For sound: the only encoding, from any packet on.
     pub fn passthrough() -> Self {
-        Self { target: Some(0), current: None }
+        Self { current: None, target: Some(0), independent: true }
     }
 
-    /// Sets the encoding to move to; `None` stops at once. Whether that is a change.
+    /// Sets the encoding that should be shown; whether that is news.
     pub fn set_target(&mut self, target: Option<u8>) -> bool {
-        let changed = self.target != target;
+        let news = self.target != target;
         self.target = target;
-        if target.is_none() {
-            self.current = None;
-        }
-        changed
+        news
     }
 
-    /// Decides on one packet.
+    /// Decides about a packet of an encoding.
     #[inline]
     pub fn select(&mut self, encoding: u8, starts_keyframe: bool) -> Selection {
         if self.current == Some(encoding) {
-            Selection::Forward
-        } else if self.target == Some(encoding) && starts_keyframe {
-            self.current = self.target;
-            Selection::Switch
-        } else {
-            Selection::Drop
+            return Selection::Forward;
         }
+        if self.target == Some(encoding) && (starts_keyframe || self.independent) {
+            self.current = self.target;
+            return Selection::Switch;
+        }
+        Selection::Drop
     }
 
-    /// The encoding whose key frame is waited for.
+    /// The encoding of which a key frame is needed to get to the target.
     pub fn wanted_keyframe(&self) -> Option<u8> {
-        self.target.filter(|_| self.target != self.current)
+        self.target.filter(|_| self.target != self.current && !self.independent)
     }
 
-    /// The encoding that flows, or, before anything does, the one waited for.
+    /// The encoding that a viewer who cannot decode needs a key frame of: what they are to see, or what they see.
     pub fn shown_or_wanted(&self) -> Option<u8> {
-        self.current.or(self.target)
+        self.wanted_keyframe().or(self.current)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_key_frame_of_the_target_moves_what_is_shown() {
+        let mut selector = LayerSelector::default();
+        assert_eq!(selector.select(0, true), Selection::Drop);
+        assert!(selector.set_target(Some(1)));
+        assert!(!selector.set_target(Some(1)));
+        assert_eq!(selector.wanted_keyframe(), Some(1));
+        assert_eq!(selector.select(1, false), Selection::Drop);
+        assert_eq!(selector.select(0, true), Selection::Drop);
+        assert_eq!(selector.select(1, true), Selection::Switch);
+        assert_eq!(selector.wanted_keyframe(), None);
+        assert_eq!(selector.select(1, false), Selection::Forward);
+        selector.set_target(Some(0));
+        assert_eq!(selector.select(1, false), Selection::Forward, "the former one goes on until the switch");
+        assert_eq!(selector.shown_or_wanted(), Some(0));
+        assert_eq!(selector.select(0, true), Selection::Switch);
+        assert_eq!(selector.select(1, true), Selection::Drop);
+    }
+
+    #[test]
+    fn sound_begins_at_any_packet() {
+        let mut selector = LayerSelector::passthrough();
+        assert_eq!(selector.wanted_keyframe(), None);
+        assert_eq!(selector.select(0, false), Selection::Switch);
+        assert_eq!(selector.select(0, false), Selection::Forward);
     }
 }

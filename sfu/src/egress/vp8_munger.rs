@@ -1,102 +1,95 @@
-//! Continuous VP8 picture numbers over switches of the source.
+//! Running VP8 numbers for one slot across changes of its source.
 
-use std::collections::VecDeque;
+use crate::codec::vp8::{PictureId, Vp8Descriptor, Vp8Ids};
 
-use crate::codec::{Vp8Descriptor, Vp8Ids};
-
-/// Renumbers pictures so that a slot's picture ids and TL0PICIDX count on over switches and pictures dropped on purpose.
-#[derive(Clone, Debug, Default)]
+/// Keeps PictureID and TL0PICIDX (RFC 7741 section 4.2) running on without a jump when the source changes.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Vp8Munger {
-    /// Extended numbers, of 15 and 8 bits on the wire; the highest given out.
-    picture: Option<u64>,
-    tl0: Option<u64>,
-    source: Option<Source>,
-    /// Extended source pictures dropped on purpose, ascending, at most [`MAX_DROPPED`].
-    dropped: VecDeque<u64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Source {
-    /// The highest of the source, extended, to which later ones are near.
-    picture: u64,
-    tl0: u64,
-    /// Output = source + offset, modulo 2^64.
-    picture_offset: u64,
-    tl0_offset: u64,
+    /// Added to the source's numbers, wrapping.
+    picture_offset: u16,
+    tl0_offset: u8,
+    last_picture: Option<u16>,
+    last_tl0: Option<u8>,
 }
 
 impl Vp8Munger {
-    /// Starts a new source at this packet, the first of a key frame: its numbers follow the highest given out.
+    /// Begins another source with this packet: it gets the numbers after those sent last.
     pub fn switch_to(&mut self, descriptor: &Vp8Descriptor) {
-        self.dropped.clear();
-        let picture = START + descriptor.picture_id.map_or(0, |id| u64::from(id.value));
-        let tl0 = START + descriptor.tl0_pic_idx.map_or(0, u64::from);
-        self.source = Some(Source {
-            picture,
-            tl0,
-            // The first source keeps its own numbers.
-            picture_offset: self.picture.map_or(0, |last| last.wrapping_add(1).wrapping_sub(picture)),
-            tl0_offset: self.tl0.map_or(0, |last| last.wrapping_add(1).wrapping_sub(tl0)),
-        });
+        if let (Some(last), Some(PictureId { value, .. })) = (self.last_picture, descriptor.picture_id) {
+            self.picture_offset = last.wrapping_add(1).wrapping_sub(value);
+        }
+        if let (Some(last), Some(value)) = (self.last_tl0, descriptor.tl0_pic_idx) {
+            self.tl0_offset = last.wrapping_add(1).wrapping_sub(value);
+        }
     }
 
-    /// The numbers of a packet, late ones included; `None` before the first switch, and for a picture dropped on purpose.
+    /// The numbers for a packet of the present source.
     #[inline]
-    pub fn forward(&mut self, descriptor: &Vp8Descriptor) -> Option<Vp8Ids> {
-        let source = self.source.as_mut()?;
-        let picture = extended_picture(source.picture, descriptor);
-        let tl0 = descriptor.tl0_pic_idx.map_or(source.tl0, |idx| near(source.tl0, u64::from(idx), 8));
-        source.picture = source.picture.max(picture);
-        source.tl0 = source.tl0.max(tl0);
-        let dropped = self.dropped.partition_point(|&dropped| dropped < picture);
-        if self.dropped.get(dropped) == Some(&picture) {
-            return None;
+    pub fn forward(&mut self, descriptor: &Vp8Descriptor) -> Vp8Ids {
+        let (value, bits) = match descriptor.picture_id {
+            Some(PictureId { value, long }) => (value, if long { LONG } else { SHORT }),
+            None => (0, LONG),
+        };
+        let picture_id = value.wrapping_add(self.picture_offset) & bits;
+        let ahead = |last: u16| picture_id.wrapping_sub(last) & bits <= bits / 2;
+        if descriptor.picture_id.is_some() && self.last_picture.is_none_or(ahead) {
+            self.last_picture = Some(picture_id);
         }
-        let picture = picture.wrapping_add(source.picture_offset).wrapping_sub(dropped as u64);
-        let tl0 = tl0.wrapping_add(source.tl0_offset);
-        self.picture = self.picture.max(Some(picture));
-        self.tl0 = self.tl0.max(Some(tl0));
-        Some(Vp8Ids { picture_id: (picture & 0x7fff) as u16, tl0_pic_idx: tl0 as u8 })
-    }
-
-    /// Drops a whole picture on purpose, before any later one is forwarded: the pictures after it move up. Not for the lowest temporal layer,
-    /// which all others stand on.
-    pub fn drop_picture(&mut self, descriptor: &Vp8Descriptor) {
-        let Some(source) = self.source.as_mut() else { return };
-        let picture = extended_picture(source.picture, descriptor);
-        if picture < source.picture || self.dropped.contains(&picture) {
-            return;
+        let tl0_pic_idx = descriptor.tl0_pic_idx.unwrap_or(0).wrapping_add(self.tl0_offset);
+        let ahead = |last: u8| tl0_pic_idx.wrapping_sub(last) < 128;
+        if descriptor.tl0_pic_idx.is_some() && self.last_tl0.is_none_or(ahead) {
+            self.last_tl0 = Some(tl0_pic_idx);
         }
-        source.picture = picture;
-        // Full: the oldest is folded into the offset; what comes late from before it is misnumbered by one.
-        if self.dropped.len() >= MAX_DROPPED {
-            self.dropped.pop_front();
-            source.picture_offset = source.picture_offset.wrapping_sub(1);
-        }
-        self.dropped.push_back(picture);
+        Vp8Ids { picture_id, tl0_pic_idx }
     }
 }
 
-#[inline]
-fn extended_picture(highest: u64, descriptor: &Vp8Descriptor) -> u64 {
-    match descriptor.picture_id {
-        Some(id) => near(highest, u64::from(id.value), if id.long { 15 } else { 7 }),
-        None => highest,
+const LONG: u16 = 0x7fff;
+const SHORT: u16 = 0x7f;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor(picture: u16, tl0: u8, long: bool) -> Vp8Descriptor {
+        Vp8Descriptor {
+            picture_id: Some(PictureId { value: picture, long }),
+            tl0_pic_idx: Some(tl0),
+            temporal: None,
+            starts_frame: true,
+            starts_keyframe: false,
+            dimensions: None,
+            len: 5,
+        }
+    }
+
+    #[test]
+    fn numbers_run_on_across_a_switch_and_a_late_packet_gets_its_own() {
+        let mut munger = Vp8Munger::default();
+        assert_eq!(
+            munger.forward(&descriptor(0x7fff, 255, true)),
+            Vp8Ids { picture_id: 0x7fff, tl0_pic_idx: 255 }
+        );
+        munger.switch_to(&descriptor(500, 9, true));
+        for (source, expected) in [(500, 0), (501, 1), (503, 3), (502, 2), (504, 4)] {
+            let ids = munger.forward(&descriptor(source, (source - 491) as u8, true));
+            assert_eq!((ids.picture_id, u16::from(ids.tl0_pic_idx)), (expected, expected));
+        }
+        munger.switch_to(&descriptor(7, 1, true));
+        assert_eq!(
+            munger.forward(&descriptor(7, 1, true)).picture_id,
+            5,
+            "after the highest, not the latest"
+        );
+    }
+
+    #[test]
+    fn a_short_picture_id_wraps_at_its_own_width() {
+        let mut munger = Vp8Munger::default();
+        munger.forward(&descriptor(126, 0, false));
+        munger.switch_to(&descriptor(3, 0, false));
+        let ids: Vec<_> =
+            (3..6).map(|picture| munger.forward(&descriptor(picture, 0, false)).picture_id).collect();
+        assert_eq!(ids, [127, 0, 1]);
     }
 }
-
-/// The number nearest to `highest` whose lower `bits` are `value`.
-#[inline]
-fn near(highest: u64, value: u64, bits: u32) -> u64 {
-    let cycle = 1_u64 << bits;
-    let ahead = value.wrapping_sub(highest) & (cycle - 1);
-    if ahead < cycle / 2 {
-        highest.wrapping_add(ahead)
-    } else {
-        highest.wrapping_add(ahead).wrapping_sub(cycle)
-    }
-}
-
-/// A multiple of every cycle, so that what is late at the very start still has a number.
-const START: u64 = 1 << 32;
-const MAX_DROPPED: usize = 64;

@@ -1,9 +1,9 @@
-//! A publisher's streams on their way in: which packets are new, which are missing, when each arrived.
+//! What is kept of a publisher's streams: what came, what is missing, when it arrived.
 
+mod feedback;
 mod nack;
 mod stream;
-mod twcc;
 
+pub use feedback::ArrivalRecorder;
 pub use nack::NackGenerator;
 pub use stream::{Arrival, ReceiveStream};
-pub use twcc::ArrivalRecorder;

@@ -1,313 +1,211 @@
-//! Reading compound RTCP.
+//! RTCP, read without trust: compound packets (RFC 3550 section 6.1) and reduced-size ones (RFC 5506).
 
 use crate::id::Ssrc;
 
-/// The packets of a compound, in order; also of a reduced-size one (RFC 5506). Ends at the first that does not fit.
-pub fn parse(compound: &[u8]) -> Packets<'_> {
-    Packets { rest: compound }
-}
-
-/// See [`parse`].
-#[derive(Clone, Debug)]
-pub struct Packets<'a> {
-    rest: &'a [u8],
-}
-
-/// One RTCP packet, borrowed from the compound.
+/// One RTCP packet of a compound.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RtcpPacket<'a> {
     /// RFC 3550 section 6.4.1.
     SenderReport {
-        /// Whose.
+        /// Who reports.
         ssrc: Ssrc,
-        /// Their wall clock, 64-bit NTP format.
+        /// Wall clock, NTP format.
         ntp: u64,
-        /// The same instant on the stream's RTP clock.
+        /// The same instant on the RTP clock.
         rtp_time: u32,
-        /// Packets sent, modulo 2^32.
-        packets: u32,
-        /// Payload bytes sent, modulo 2^32.
-        octets: u32,
-        /// What they receive.
-        blocks: Blocks<'a>,
+        /// What the sender received.
+        blocks: ReportBlocks<'a>,
     },
     /// RFC 3550 section 6.4.2.
     ReceiverReport {
-        /// Whose.
-        ssrc: Ssrc,
-        /// What they receive.
-        blocks: Blocks<'a>,
+        /// What was received.
+        blocks: ReportBlocks<'a>,
     },
-    /// Generic negative acknowledgement (RFC 4585 section 6.2.1).
+    /// Generic NACK (RFC 4585 section 6.2.1).
     Nack {
-        /// Who lacks them.
-        sender: Ssrc,
         /// Of which stream.
         media: Ssrc,
-        /// Which sequence numbers.
+        /// The sequence numbers missing.
         lost: LostSequences<'a>,
     },
     /// Picture loss indication (RFC 4585 section 6.3.1).
     Pli {
-        /// Who lost it.
-        sender: Ssrc,
         /// Of which stream.
         media: Ssrc,
     },
     /// Full intra request (RFC 5104 section 4.3.1).
     Fir {
-        /// Who asks.
-        sender: Ssrc,
-        /// Of which streams.
+        /// The streams asked.
         entries: FirEntries<'a>,
     },
-    /// Receiver estimated maximum bitrate.
-    Remb {
-        /// Who estimates.
-        sender: Ssrc,
-        /// Bits per second, saturating.
-        bitrate_bps: u64,
-        /// The streams that share it.
-        ssrcs: Ssrcs<'a>,
-    },
-    /// Transport-wide congestion control feedback.
-    TransportCc {
-        /// Who received.
-        sender: Ssrc,
-        /// A stream of the transport.
-        media: Ssrc,
-        /// What follows the two SSRCs, padding included.
-        body: &'a [u8],
-    },
     /// RFC 3550 section 6.6.
-    Bye {
-        /// Who leaves.
-        ssrcs: Ssrcs<'a>,
-    },
-    /// Of a type or format not read.
+    Bye,
+    /// Any other, of this packet type and format.
     Other {
-        /// The packet type.
+        /// PT.
         packet_type: u8,
-        /// The count or format field.
+        /// FMT or count.
         format: u8,
     },
 }
 
-impl<'a> Iterator for Packets<'a> {
-    type Item = RtcpPacket<'a>;
-
-    fn next(&mut self) -> Option<RtcpPacket<'a>> {
-        let packet = self.read();
-        if packet.is_none() {
-            self.rest = &[];
-        }
-        packet
-    }
-}
-
-impl<'a> Packets<'a> {
-    fn read(&mut self) -> Option<RtcpPacket<'a>> {
-        let &[first, packet_type, l0, l1] = self.rest.first_chunk::<4>()?;
-        if first >> 6 != 2 {
-            return None;
-        }
-        let len = 4 + 4 * usize::from(u16::from_be_bytes([l0, l1]));
-        let (packet, rest) = self.rest.split_at_checked(len)?;
-        self.rest = rest;
-        let mut body = packet.get(4..)?;
-        if first & 0x20 != 0 {
-            let padding = usize::from(*body.last()?);
-            // RFC 3550 section 6.4.1: a multiple of four.
-            let kept =
-                body.len().checked_sub(padding).filter(|_| padding > 0 && padding.is_multiple_of(4))?;
-            // The feedback's own parser knows where its deltas end.
-            if packet_type != FEEDBACK_TRANSPORT || first & 0x1f != 15 {
-                body = body.get(..kept)?;
-            }
-        }
-        read_packet(packet_type, first & 0x1f, body)
-    }
-}
-
-fn read_packet(packet_type: u8, format: u8, body: &[u8]) -> Option<RtcpPacket<'_>> {
-    Some(match (packet_type, format) {
-        (200, count) => {
-            let (ssrc, rest) = split_u32(body)?;
-            let (high, rest) = split_u32(rest)?;
-            let (low, rest) = split_u32(rest)?;
-            let (rtp_time, rest) = split_u32(rest)?;
-            let (packets, rest) = split_u32(rest)?;
-            let (octets, rest) = split_u32(rest)?;
-            let ntp = u64::from(high) << 32 | u64::from(low);
-            RtcpPacket::SenderReport {
-                ssrc: Ssrc(ssrc),
-                ntp,
-                rtp_time,
-                packets,
-                octets,
-                blocks: blocks(rest, count)?,
-            }
-        }
-        (201, count) => {
-            let (ssrc, rest) = split_u32(body)?;
-            RtcpPacket::ReceiverReport { ssrc: Ssrc(ssrc), blocks: blocks(rest, count)? }
-        }
-        (203, count) => RtcpPacket::Bye { ssrcs: Ssrcs { bytes: body.get(..4 * usize::from(count))? } },
-        (FEEDBACK_TRANSPORT | FEEDBACK_PAYLOAD, format) => {
-            let (sender, rest) = split_u32(body)?;
-            let (media, rest) = split_u32(rest)?;
-            let (sender, media) = (Ssrc(sender), Ssrc(media));
-            match (packet_type, format) {
-                (FEEDBACK_TRANSPORT, 1) => {
-                    RtcpPacket::Nack { sender, media, lost: LostSequences { pairs: rest, first: 0, mask: 0 } }
-                }
-                (FEEDBACK_TRANSPORT, 15) => RtcpPacket::TransportCc { sender, media, body: rest },
-                (FEEDBACK_PAYLOAD, 1) => RtcpPacket::Pli { sender, media },
-                (FEEDBACK_PAYLOAD, 4) => RtcpPacket::Fir { sender, entries: FirEntries { bytes: rest } },
-                (FEEDBACK_PAYLOAD, 15) if rest.starts_with(b"REMB") => remb(sender, rest)?,
-                _ => RtcpPacket::Other { packet_type, format },
-            }
-        }
-        _ => RtcpPacket::Other { packet_type, format },
-    })
-}
-
-fn remb(sender: Ssrc, body: &[u8]) -> Option<RtcpPacket<'_>> {
-    let &[count, b0, b1, b2] = body.get(4..)?.first_chunk::<4>()?;
-    let exponent = u32::from(b0 >> 2);
-    let mantissa = u64::from(u32::from_be_bytes([0, b0 & 3, b1, b2]));
-    let bitrate_bps = if mantissa.leading_zeros() >= exponent { mantissa << exponent } else { u64::MAX };
-    let ssrcs = body.get(8..8 + 4 * usize::from(count))?;
-    Some(RtcpPacket::Remb { sender, bitrate_bps, ssrcs: Ssrcs { bytes: ssrcs } })
-}
-
-/// What a receiver says of one stream (RFC 3550 section 6.4.1).
+/// A reception report block (RFC 3550 section 6.4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReportBlock {
-    /// Of which stream.
+    /// The stream reported on.
     pub ssrc: Ssrc,
-    /// Packets lost since the last report, in 256ths.
+    /// Lost since the last report, in 1/256.
     pub fraction_lost: u8,
-    /// Packets lost since the start, signed 24 bits: duplicates count against it.
+    /// Lost in all, 24 bits signed.
     pub cumulative_lost: i32,
-    /// The highest sequence number, with its cycles above bit 16.
+    /// Highest sequence number, extended by its cycles.
     pub highest_sequence: u32,
-    /// Interarrival jitter in units of the RTP clock.
+    /// Interarrival jitter in RTP clock ticks.
     pub jitter: u32,
-    /// The middle 32 bits of the last sender report's NTP time; 0 before the first.
+    /// The middle 32 bits of the last sender report's NTP time; 0 for none.
     pub last_sender_report: u32,
-    /// Since that report, in 65536ths of a second.
+    /// Delay since then, in 1/65536 s.
     pub delay_since_last: u32,
 }
 
-fn blocks(bytes: &[u8], count: u8) -> Option<Blocks<'_>> {
-    Some(Blocks { bytes: bytes.get(..BLOCK_BYTES * usize::from(count))? })
-}
-
-/// The report blocks of a packet.
+/// Iterates over report blocks.
 #[derive(Clone, Debug)]
-pub struct Blocks<'a> {
-    bytes: &'a [u8],
-}
+pub struct ReportBlocks<'a>(&'a [u8]);
 
-impl Iterator for Blocks<'_> {
+impl Iterator for ReportBlocks<'_> {
     type Item = ReportBlock;
 
     fn next(&mut self) -> Option<ReportBlock> {
-        let (ssrc, rest) = split_u32(self.bytes)?;
-        let (lost, rest) = split_u32(rest)?;
-        let (highest_sequence, rest) = split_u32(rest)?;
-        let (jitter, rest) = split_u32(rest)?;
-        let (last_sender_report, rest) = split_u32(rest)?;
-        let (delay_since_last, rest) = split_u32(rest)?;
-        self.bytes = rest;
+        let (block, rest) = self.0.split_first_chunk::<24>()?;
+        self.0 = rest;
+        let word = |at: usize| u32_at(block, at).unwrap_or_default();
         Some(ReportBlock {
-            ssrc: Ssrc(ssrc),
-            fraction_lost: (lost >> 24) as u8,
-            // Shifted up and down again, the 24th bit becomes the sign.
-            cumulative_lost: ((lost << 8) as i32) >> 8,
-            highest_sequence,
-            jitter,
-            last_sender_report,
-            delay_since_last,
+            ssrc: Ssrc(word(0)),
+            fraction_lost: (word(4) >> 24) as u8,
+            // Sign-extends 24 bits.
+            cumulative_lost: ((word(4) << 8) as i32) >> 8,
+            highest_sequence: word(8),
+            jitter: word(12),
+            last_sender_report: word(16),
+            delay_since_last: word(20),
         })
     }
 }
 
-/// The sequence numbers of a negative acknowledgement, in its order.
+/// Iterates over the sequence numbers of a generic NACK.
 #[derive(Clone, Debug)]
 pub struct LostSequences<'a> {
     pairs: &'a [u8],
-    first: u16,
-    /// Bit i: `first` + 1 + i is lost.
-    mask: u16,
+    base: u16,
+    bits: u32,
 }
 
 impl Iterator for LostSequences<'_> {
     type Item = u16;
 
     fn next(&mut self) -> Option<u16> {
-        if self.mask == 0 {
-            let (pair, rest) = split_u32(self.pairs)?;
+        if self.bits == 0 {
+            let (&[p0, p1, b0, b1], rest) = self.pairs.split_first_chunk::<4>()?;
             self.pairs = rest;
-            self.first = (pair >> 16) as u16;
-            self.mask = pair as u16;
-            return Some(self.first);
+            self.base = u16::from_be_bytes([p0, p1]);
+            // Bit 0 is the base itself, bit i + 1 of the mask its i-th successor.
+            self.bits = u32::from(u16::from_be_bytes([b0, b1])) << 1 | 1;
         }
-        let bit = self.mask.trailing_zeros() as u16;
-        self.mask &= self.mask.wrapping_sub(1);
-        Some(self.first.wrapping_add(1).wrapping_add(bit))
+        let offset = self.bits.trailing_zeros();
+        self.bits &= self.bits - 1;
+        Some(self.base.wrapping_add(offset as u16))
     }
 }
 
-/// One request of a full intra request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FirEntry {
-    /// Of which stream.
-    pub ssrc: Ssrc,
-    /// The same number is the same request.
-    pub number: u8,
-}
-
-/// The requests of a full intra request.
+/// Iterates over the streams of a full intra request.
 #[derive(Clone, Debug)]
-pub struct FirEntries<'a> {
-    bytes: &'a [u8],
-}
+pub struct FirEntries<'a>(&'a [u8]);
 
 impl Iterator for FirEntries<'_> {
-    type Item = FirEntry;
-
-    fn next(&mut self) -> Option<FirEntry> {
-        let (ssrc, rest) = split_u32(self.bytes)?;
-        let (number, rest) = split_u32(rest)?;
-        self.bytes = rest;
-        Some(FirEntry { ssrc: Ssrc(ssrc), number: (number >> 24) as u8 })
-    }
-}
-
-/// A list of SSRCs.
-#[derive(Clone, Debug)]
-pub struct Ssrcs<'a> {
-    bytes: &'a [u8],
-}
-
-impl Iterator for Ssrcs<'_> {
     type Item = Ssrc;
 
     fn next(&mut self) -> Option<Ssrc> {
-        let (ssrc, rest) = split_u32(self.bytes)?;
-        self.bytes = rest;
-        Some(Ssrc(ssrc))
+        let (entry, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        u32_at(entry, 0).map(Ssrc)
     }
 }
 
-fn split_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let (first, rest) = bytes.split_first_chunk::<4>()?;
-    Some((u32::from_be_bytes(*first), rest))
+/// Iterates over the packets of a compound; ends at the first that is malformed.
+pub fn parse(compound: &[u8]) -> impl Iterator<Item = RtcpPacket<'_>> {
+    let mut rest = compound;
+    std::iter::from_fn(move || {
+        let (packet, after) = split(rest)?;
+        rest = after;
+        read(packet)
+    })
 }
 
-const FEEDBACK_TRANSPORT: u8 = 205;
-const FEEDBACK_PAYLOAD: u8 = 206;
-const BLOCK_BYTES: usize = 24;
+/// Cuts compounds of at most `max` bytes out of RTCP packets written back to back. A single packet larger than `max` is one of its own.
+pub fn datagrams(packets: &[u8], max: usize) -> impl Iterator<Item = &[u8]> {
+    let mut rest = packets;
+    std::iter::from_fn(move || {
+        let mut length = 0;
+        while let Some((packet, _)) = rest.get(length..).and_then(split) {
+            if length > 0 && length + packet.len() > max {
+                break;
+            }
+            length += packet.len();
+        }
+        let (datagram, after) = rest.split_at_checked(length)?;
+        rest = after;
+        (length > 0).then_some(datagram)
+    })
+}
+
+fn split(packets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let &[first, _, l0, l1] = packets.first_chunk::<4>()?;
+    let length = (usize::from(u16::from_be_bytes([l0, l1])) + 1) * 4;
+    if first >> 6 != 2 {
+        return None;
+    }
+    packets.split_at_checked(length)
+}
+
+fn read(packet: &[u8]) -> Option<RtcpPacket<'_>> {
+    let (&[first, packet_type, ..], mut body) = packet.split_first_chunk::<4>()?;
+    let format = first & 0x1f;
+    if first & 0x20 != 0 {
+        let padding = usize::from(*body.last()?);
+        body = body.get(..body.len().checked_sub(padding)?)?;
+    }
+    let media = || u32_at(body, 4).map(Ssrc);
+    let blocks = |at: usize| {
+        let blocks = body.get(at..)?;
+        Some(ReportBlocks(blocks.get(..usize::from(format) * 24)?))
+    };
+    Some(match (packet_type, format) {
+        (SENDER_REPORT, _) => RtcpPacket::SenderReport {
+            ssrc: Ssrc(u32_at(body, 0)?),
+            ntp: u64::from(u32_at(body, 4)?) << 32 | u64::from(u32_at(body, 8)?),
+            rtp_time: u32_at(body, 12)?,
+            blocks: blocks(24)?,
+        },
+        (RECEIVER_REPORT, _) => RtcpPacket::ReceiverReport { blocks: blocks(4)? },
+        (TRANSPORT_FEEDBACK, 1) => RtcpPacket::Nack {
+            media: media()?,
+            lost: LostSequences { pairs: body.get(8..)?, base: 0, bits: 0 },
+        },
+        (PAYLOAD_FEEDBACK, 1) => RtcpPacket::Pli { media: media()? },
+        (PAYLOAD_FEEDBACK, 4) => RtcpPacket::Fir { entries: FirEntries(body.get(8..)?) },
+        (BYE, _) => RtcpPacket::Bye,
+        _ => RtcpPacket::Other { packet_type, format },
+    })
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().copied().map(u32::from_be_bytes)
+}
+
+pub(super) const SENDER_REPORT: u8 = 200;
+pub(super) const RECEIVER_REPORT: u8 = 201;
+pub(super) const SOURCE_DESCRIPTION: u8 = 202;
+pub(super) const BYE: u8 = 203;
+pub(super) const TRANSPORT_FEEDBACK: u8 = 205;
+pub(super) const PAYLOAD_FEEDBACK: u8 = 206;

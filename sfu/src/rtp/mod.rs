@@ -1,9 +1,9 @@
-//! RTP on the wire: headers read and written, numbers that wrap made to count on.
+//! RTP headers: read on the way in, written on the way out.
 
 mod header;
 mod sequence;
 mod write;
 
 pub use header::{AudioLevel, ExtensionValues, RtpHeader};
-pub use sequence::{Extender16, Extender32};
+pub use sequence::Extender16;
 pub use write::{EgressHeader, write_header};

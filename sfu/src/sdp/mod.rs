@@ -2,11 +2,25 @@
 //!
 //! [`Offer::parse`] turns text into what was offered, all of it validated; [`answer`] decides and writes the reply,
 //! and returns the decision as [`Negotiated`], the only thing the rest of the core sees.
+//!
+//! ```text
+//! text -- lines --> sections -- connection, formats, extensions, streams --> Offer
+//! Offer + previous Negotiated + Local -- answer --> Negotiated -- write --> text
+//! ```
 
 mod answer;
+mod connection;
 mod error;
+mod extensions;
+mod formats;
+mod lines;
 mod negotiated;
 mod offer;
+mod streams;
+mod write;
+
+#[cfg(test)]
+mod tests;
 
 pub use answer::{Local, answer};
 pub use error::OfferError;

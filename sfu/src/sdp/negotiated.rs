@@ -31,7 +31,7 @@ pub enum DtlsRole {
     Client,
 }
 
-/// What an answer tells of one slot; the same at every negotiation.
+/// What an answer tells of one slot; the same at every negotiation for a mid, whatever slots come and go around it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotIdentity {
     /// Of the media packets.

@@ -34,29 +34,61 @@ impl<T: Transport> Shard<T> {
     fn fan_out(&mut self, now: Instant, publisher: usize, at: usize, packet: &SourcePacket) {
         let publication = &mut self.participants[publisher].publications[at];
         let Some(encoding) = publication.encoding(packet.encoding) else { return };
-        let clock = encoding.clock;
+        let time = encoding.clock.time_of(packet.timestamp, packet.arrival);
         let subscribers = std::mem::take(&mut publication.subscribers);
         for &(index, slot) in &subscribers {
-            let participant = &mut self.participants[index];
-            let Some(transport) = &mut participant.transport else { continue };
-            let slot = &mut participant.slots[slot];
-            match slot.forward(now, packet, &clock, transport, &mut participant.outbox) {
-                Forwarded::Dropped => {}
-                Forwarded::Sent { bytes, first } => {
-                    self.counters.packets_forwarded += 1;
-                    self.counters.bytes_forwarded += bytes as u64;
-                    if !participant.queued {
-                        participant.queued = true;
-                        self.queue.push(index);
-                    }
-                    if first {
-                        participant.report_soon(now);
-                        self.timers.arm(index, Some(now));
-                    }
-                }
+            if self.forward(now, index, slot, packet, time) {
+                self.catch_up(now, (publisher, at), (index, slot), packet);
             }
         }
         self.participants[publisher].publications[at].subscribers = subscribers;
+    }
+
+    /// One packet to one slot; whether it began what the slot shows from now on.
+    #[inline]
+    fn forward(
+        &mut self,
+        now: Instant,
+        index: usize,
+        slot: usize,
+        packet: &SourcePacket,
+        time: Instant,
+    ) -> bool {
+        let participant = &mut self.participants[index];
+        let Some(transport) = &mut participant.transport else { return false };
+        let slot = &mut participant.slots[slot];
+        match slot.forward(packet, time, transport, &mut participant.outbox) {
+            Forwarded::Dropped => false,
+            Forwarded::Sent { bytes, first, switched } => {
+                self.counters.packets_forwarded += 1;
+                self.counters.bytes_forwarded += bytes as u64;
+                if !participant.queued {
+                    participant.queued = true;
+                    self.queue.push(index);
+                }
+                if first {
+                    participant.report_soon(now);
+                    self.timers.arm(index, Some(now));
+                }
+                switched
+            }
+        }
+    }
+
+    /// A key frame whose beginning was lost and repaired comes after its other packets: they were not for this slot when they came, and are now.
+    fn catch_up(
+        &mut self,
+        now: Instant,
+        source: (usize, usize),
+        (index, slot): (usize, usize),
+        begin: &SourcePacket,
+    ) {
+        let publication = &self.participants[source.0].publications[source.1];
+        let Some(encoding) = publication.encoding(begin.encoding) else { return };
+        let clock = encoding.clock;
+        for packet in encoding.overtaking(begin.sequence) {
+            self.forward(now, index, slot, &packet, clock.time_of(packet.timestamp, packet.arrival));
+        }
     }
 
     /// Hands the packet to the room's sink.
@@ -77,26 +109,26 @@ impl<T: Transport> Shard<T> {
     pub(super) fn handle_rtcp(&mut self, now: Instant, index: usize, compound: &[u8]) {
         for packet in rtcp::parse(compound) {
             match packet {
-                RtcpPacket::SenderReport { ssrc, ntp, rtp_time, ref blocks, .. } => {
+                RtcpPacket::SenderReport { ssrc, ntp, rtp_time, blocks } => {
                     self.handle_sender_report(now, index, ssrc, ntp, rtp_time);
-                    for block in blocks.clone() {
+                    for block in blocks {
                         self.handle_report_block(now, index, &block);
                     }
                 }
-                RtcpPacket::ReceiverReport { ref blocks, .. } => {
-                    for block in blocks.clone() {
+                RtcpPacket::ReceiverReport { blocks } => {
+                    for block in blocks {
                         self.handle_report_block(now, index, &block);
                     }
                 }
-                RtcpPacket::Nack { media, ref lost, .. } => {
-                    for sequence in lost.clone() {
+                RtcpPacket::Nack { media, lost } => {
+                    for sequence in lost {
                         self.retransmit(now, index, media, sequence);
                     }
                 }
-                RtcpPacket::Pli { media, .. } => self.wanted_keyframe(now, index, media),
-                RtcpPacket::Fir { ref entries, .. } => {
-                    for entry in entries.clone() {
-                        self.wanted_keyframe(now, index, entry.ssrc);
+                RtcpPacket::Pli { media } => self.wanted_keyframe(now, index, media),
+                RtcpPacket::Fir { entries } => {
+                    for media in entries {
+                        self.wanted_keyframe(now, index, media);
                     }
                 }
                 _ => {}
@@ -111,10 +143,16 @@ impl<T: Transport> Shard<T> {
         let publication = &mut participant.publications[at];
         let id = publication.id();
         let Some(encoding) = publication.encoding_mut(encoding_index) else { return };
-        encoding.stream.on_sender_report(now, ntp, rtp_time);
+        encoding.stream.on_sender_report(now, ntp);
         encoding.clock.on_sender_report(now, ntp, rtp_time);
         if let Some(sink) = &mut self.rooms[participant.room].sink {
-            sink.handle(SinkEvent::SenderReport { publication: id, encoding: encoding_index, now, ntp, rtp_time });
+            sink.handle(SinkEvent::SenderReport {
+                publication: id,
+                encoding: encoding_index,
+                now,
+                ntp,
+                rtp_time,
+            });
         }
     }
 
@@ -154,7 +192,10 @@ impl<T: Transport> Shard<T> {
     fn wanted_keyframe(&mut self, now: Instant, index: usize, media: Ssrc) {
         let participant = &self.participants[index];
         let Some(slot) = participant.slot_of(media).map(|at| &participant.slots[at]) else { return };
-        let (Some(publication), Some(encoding)) = (slot.publication(), slot.selector.shown_or_wanted()) else { return };
+        let (Some(publication), Some(encoding)) = (slot.publication(), slot.selector.shown_or_wanted())
+        else {
+            return;
+        };
         self.request_keyframe(now, publication, encoding);
     }
 }

@@ -9,10 +9,12 @@
 //! - `fan_out`: one packet's way from a publication to its slots, and the feedback that comes back.
 //! - `slot`: the down-track.
 //! - `viewing`: views to slots, slots to encodings.
+//! - `fault`: what remains in order when one participant's handling panics.
 
 mod arena;
 mod assignment;
 mod fan_out;
+mod fault;
 mod negotiation;
 mod outbox;
 mod participant;
@@ -70,6 +72,8 @@ pub struct Shard<T: Transport> {
     control: VecDeque<(SocketAddr, Bytes)>,
     events: VecDeque<Event>,
     counters: Counters,
+    /// Whom the call under way is about.
+    current: Option<usize>,
 }
 
 impl<T: Transport> Shard<T> {
@@ -90,6 +94,7 @@ impl<T: Transport> Shard<T> {
             control: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            current: None,
         }
     }
 
@@ -107,6 +112,7 @@ impl<T: Transport> Shard<T> {
             self.counters.datagrams_unknown += 1;
             return;
         };
+        self.current = Some(index);
         let participant = &mut self.participants[index];
         let Some(transport) = &mut participant.transport else { return };
         match transport.handle_datagram(now, from, &mut datagram) {
@@ -127,6 +133,7 @@ impl<T: Transport> Shard<T> {
             Command::Join { room, participant } => self.join(room, participant),
             Command::Offer { participant, request, sdp } => {
                 let Some(&index) = self.by_id.get(&participant) else { return };
+                self.current = Some(index);
                 let answer = self.negotiate(now, index, &sdp);
                 self.events.push_back(Event::Answered { participant, request, answer });
                 self.after_transport(now, index);
@@ -137,7 +144,9 @@ impl<T: Transport> Shard<T> {
                 self.participants[index].view = view;
                 self.reconcile(now, index);
             }
-            Command::SendData { participant, channel, data } => self.send_data(now, participant, channel, &data),
+            Command::SendData { participant, channel, data } => {
+                self.send_data(now, participant, channel, &data)
+            }
             Command::RequestKeyframe { publication, encoding } => {
                 self.request_keyframe(now, publication, encoding);
             }
@@ -152,6 +161,7 @@ impl<T: Transport> Shard<T> {
             if self.participants.get(index).is_none() {
                 continue;
             }
+            self.current = Some(index);
             let reports = self.participants[index].handle_timeout(now, &mut self.counters);
             if reports && self.participants[index].has_simulcast() {
                 self.reconsider_publisher(now, index);
@@ -191,7 +201,8 @@ impl<T: Transport> Shard<T> {
 
     /// The totals.
     pub fn counters(&self) -> Counters {
-        let publications = self.participants.indices().into_iter().map(|at| self.participants[at].publications.len());
+        let publications =
+            self.participants.indices().into_iter().map(|at| self.participants[at].publications.len());
         Counters {
             participants: self.participants.len() as u64,
             publications: publications.sum::<usize>() as u64,
@@ -242,8 +253,8 @@ impl<T: Transport> Shard<T> {
         for address in participant.addresses {
             self.by_address.remove(&address);
         }
-        if let Some(ice) = participant.ice {
-            self.by_ufrag.remove(ice.ufrag.as_bytes());
+        for ufrag in participant.ice.map(|ice| ice.ufrag).into_iter().chain(participant.former_ufrag) {
+            self.by_ufrag.remove(ufrag.as_bytes());
         }
         let room = participant.room;
         self.rooms[room].members.retain(|&member| member != index);

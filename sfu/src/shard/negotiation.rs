@@ -46,7 +46,14 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Starts the transport at the first offer, renews its credentials at an ICE restart.
-    fn connect(&mut self, now: Instant, index: usize, local: IceCredentials, negotiated: &Negotiated, restarted: bool) {
+    fn connect(
+        &mut self,
+        now: Instant,
+        index: usize,
+        local: IceCredentials,
+        negotiated: &Negotiated,
+        restarted: bool,
+    ) {
         let participant = &mut self.participants[index];
         match &mut participant.transport {
             Some(transport) => {
@@ -65,8 +72,11 @@ impl<T: Transport> Shard<T> {
                 participant.transport = Some(T::new(&self.context, now, parameters));
             }
         }
-        if let Some(former) = participant.ice.replace(local.clone()) {
-            self.by_ufrag.remove(former.ufrag.as_bytes());
+        // Checks with the former credentials are good until the first with the new ones.
+        if let Some(current) = participant.ice.replace(local.clone())
+            && let Some(former) = participant.former_ufrag.replace(current.ufrag)
+        {
+            self.by_ufrag.remove(former.as_bytes());
         }
         self.by_ufrag.insert(local.ufrag.into_bytes(), index);
     }
@@ -114,7 +124,12 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Ends the publications that `ended` picks.
-    pub(super) fn unpublish(&mut self, now: Instant, index: usize, ended: impl Fn(&PublicationState) -> bool) {
+    pub(super) fn unpublish(
+        &mut self,
+        now: Instant,
+        index: usize,
+        ended: impl Fn(&PublicationState) -> bool,
+    ) {
         while let Some(at) = self.participants[index].publications.iter().position(&ended) {
             let publication = &mut self.participants[index].publications[at];
             for (subscriber, slot) in std::mem::take(&mut publication.subscribers) {
@@ -134,6 +149,7 @@ impl<T: Transport> Shard<T> {
     /// Makes the slots those of the offer, in its order; what stays keeps its contents and its numbers.
     fn renew_slots(&mut self, now: Instant, index: usize, negotiated: &Negotiated) {
         let mut former = std::mem::take(&mut self.participants[index].slots);
+        let origin = *self.participants[index].origin.get_or_insert(now);
         for source in former.iter().filter_map(|slot| slot.source) {
             if let Some(publication) = self.publication_mut(source.participant, source.publication) {
                 publication.subscribers.retain(|&(subscriber, _)| subscriber != index);
@@ -153,7 +169,7 @@ impl<T: Transport> Shard<T> {
                         rtx_sequence: self.rng.random(),
                         rtp_time: self.rng.random(),
                     };
-                    Slot::new(line, identity.clone(), start, now)
+                    Slot::new(line, identity.clone(), start, origin)
                 }
             };
             let slots = &mut self.participants[index].slots;

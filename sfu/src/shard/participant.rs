@@ -27,6 +27,8 @@ pub(super) struct Participant<T> {
     pub(super) room: usize,
     pub(super) transport: Option<T>,
     pub(super) ice: Option<IceCredentials>,
+    /// The ufrag before the last ICE restart.
+    pub(super) former_ufrag: Option<String>,
     pub(super) session_id: u64,
     pub(super) session_version: u64,
     pub(super) negotiated: Option<Negotiated>,
@@ -41,6 +43,8 @@ pub(super) struct Participant<T> {
     pub(super) outbox: Outbox,
     /// It is in the shard's list of those with something to send.
     pub(super) queued: bool,
+    /// Where the clocks of its slots begin.
+    pub(super) origin: Option<Instant>,
     /// Who we are in reports to this participant.
     ssrc: Ssrc,
     bindings: Vec<Binding>,
@@ -77,6 +81,7 @@ impl<T: Transport> Participant<T> {
             room,
             transport: None,
             ice: None,
+            former_ufrag: None,
             session_id,
             session_version: 0,
             negotiated: None,
@@ -88,6 +93,7 @@ impl<T: Transport> Participant<T> {
             slots_wanted: (0, 0),
             outbox: Outbox::default(),
             queued: false,
+            origin: None,
             ssrc,
             bindings: Vec::new(),
             arrivals: ArrivalRecorder::default(),
@@ -140,7 +146,13 @@ impl<T: Transport> Participant<T> {
         }
     }
 
-    fn bind(&mut self, ssrc: Ssrc, (at, encoding): EncodingAt, repair: bool, limits: &Limits) -> Option<Binding> {
+    fn bind(
+        &mut self,
+        ssrc: Ssrc,
+        (at, encoding): EncodingAt,
+        repair: bool,
+        limits: &Limits,
+    ) -> Option<Binding> {
         if let Some(known) = self.bindings.iter().find(|binding| binding.ssrc == ssrc) {
             return Some(*known);
         }
@@ -279,7 +291,7 @@ impl<T: Transport> Participant<T> {
                 counters.nacks_sent += self.scratch.missing.len() as u64;
                 rtcp::write_nack(out, self.ssrc, media, &self.scratch.missing);
             }
-            if encoding.nacks.wants_keyframe() {
+            if encoding.nacks.take_keyframe_wish() {
                 encoding.keyframes.request(now);
             }
             if encoding.keyframes.poll(now) {
@@ -312,7 +324,7 @@ impl<T: Transport> Participant<T> {
         let out = &mut self.scratch.rtcp;
         for slot in &self.slots {
             if let Some(report) = slot.sender_report(now) {
-                rtcp::write_sender_report(out, &report.into());
+                rtcp::write_sender_report(out, &report);
                 rtcp::write_cname(out, report.ssrc, &slot.identity.stream);
             }
         }

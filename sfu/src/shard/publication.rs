@@ -36,6 +36,8 @@ pub(super) struct Encoding {
     /// Of the last key frame, in pixels.
     height: Option<u16>,
     last_packet: Option<Instant>,
+    /// The highest sequence number that came.
+    highest: u64,
 }
 
 /// A packet's fields as read from its header, and its payload.
@@ -57,7 +59,13 @@ pub(super) struct Taken {
 }
 
 impl PublicationState {
-    pub(super) fn new(id: PublicationId, line: &MediaLine, format: PayloadFormat, rids: &[Rid], limits: &Limits) -> Self {
+    pub(super) fn new(
+        id: PublicationId,
+        line: &MediaLine,
+        format: PayloadFormat,
+        rids: &[Rid],
+        limits: &Limits,
+    ) -> Self {
         let names: Vec<Option<Rid>> =
             if rids.is_empty() { vec![None] } else { rids.iter().copied().map(Some).collect() };
         let encodings = names.iter().map(|_| Encoding::new(format.codec, limits)).collect();
@@ -96,12 +104,12 @@ impl PublicationState {
     pub(super) fn take(&mut self, now: Instant, index: u8, received: Received) -> Option<Taken> {
         let codec = self.info.codec;
         let encoding = self.encodings.get_mut(usize::from(index))?;
-        let Arrival::New { sequence } =
-            encoding.stream.on_packet(now, received.sequence, received.timestamp)
+        let Arrival::New { sequence } = encoding.stream.on_packet(now, received.sequence, received.timestamp)
         else {
             return None;
         };
         encoding.nacks.on_packet(now, sequence);
+        encoding.highest = encoding.highest.max(sequence);
         let info = PayloadInfo::inspect(codec, &received.payload);
         let mut reconsider = encoding.last_packet.is_none_or(|last| now.duration_since(last) > SILENCE);
         encoding.last_packet = Some(now);
@@ -151,6 +159,11 @@ impl PublicationState {
 }
 
 impl Encoding {
+    /// The packets after `sequence` that came before it did, in their order.
+    pub(super) fn overtaking(&self, sequence: u64) -> Vec<SourcePacket> {
+        (sequence + 1..=self.highest).filter_map(|later| self.history.lookup(later).cloned()).collect()
+    }
+
     fn new(codec: Codec, limits: &Limits) -> Self {
         Self {
             ssrc: None,
@@ -162,6 +175,7 @@ impl Encoding {
             keyframes: KeyframeRequester::new(limits.keyframe_interval),
             height: None,
             last_packet: None,
+            highest: 0,
         }
     }
 }

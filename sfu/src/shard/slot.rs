@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::codec::{Codec, Kind};
-use crate::egress::{LayerSelector, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourceClock, SourcePacket, Vp8Munger};
-use crate::id::{Mid, PublicationId, Ssrc};
+use crate::egress::{
+    LayerSelector, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket, Vp8Munger,
+};
+use crate::id::{Mid, PublicationId};
+use crate::rtcp::{ReportBlock, SenderInfo};
 use crate::rtp::{EgressHeader, write_header};
 use crate::sdp::{Extensions, MediaLine, PayloadFormat, SlotIdentity};
 use crate::shard::outbox::Outbox;
@@ -38,7 +41,6 @@ pub(super) struct Source {
     /// The publisher's index in the shard.
     pub(super) participant: usize,
     pub(super) max_height: u16,
-    codec: Codec,
     payload_type: u8,
     rtx_payload_type: Option<u8>,
 }
@@ -52,13 +54,15 @@ pub(super) enum Forwarded {
         bytes: usize,
         /// It was the first packet of this slot.
         first: bool,
+        /// It began what is shown from now on.
+        switched: bool,
     },
     /// Not for this slot now.
     Dropped,
 }
 
 impl Slot {
-    pub(super) fn new(line: &MediaLine, identity: SlotIdentity, start: SlotStart, now: Instant) -> Self {
+    pub(super) fn new(line: &MediaLine, identity: SlotIdentity, start: SlotStart, origin: Instant) -> Self {
         let rate = match line.kind {
             Kind::Audio => 48_000,
             Kind::Video => 90_000,
@@ -74,7 +78,7 @@ impl Slot {
             munger: RtpMunger::new(start.sequence),
             vp8: Vp8Munger::default(),
             sent: SentHistory::default(),
-            clock: SlotClock::new(rate, start.rtp_time, now),
+            clock: SlotClock::new(rate, start.rtp_time, origin),
             rtx_sequence: FIRST_CYCLE + u64::from(start.rtx_sequence),
             mid_acknowledged: false,
             packets: 0,
@@ -89,10 +93,6 @@ impl Slot {
         self.extensions = line.extensions;
     }
 
-    pub(super) fn format(&self, codec: Codec) -> Option<&PayloadFormat> {
-        self.formats.iter().find(|format| format.codec == codec)
-    }
-
     pub(super) fn publication(&self) -> Option<PublicationId> {
         self.source.map(|source| source.publication)
     }
@@ -105,33 +105,38 @@ impl Slot {
     }
 
     /// Puts a publication into the slot; nothing flows before the selector has a target. `false` when the client cannot decode it.
-    pub(super) fn fill(&mut self, publication: PublicationId, participant: usize, codec: Codec, max_height: u16) -> bool {
+    pub(super) fn fill(
+        &mut self,
+        publication: PublicationId,
+        participant: usize,
+        codec: Codec,
+        max_height: u16,
+    ) -> bool {
         let Some(format) = self.formats.iter().find(|format| format.codec == codec) else { return false };
         let (payload_type, rtx_payload_type) = (format.payload_type, format.rtx_payload_type);
         self.clear();
         if codec.kind() == Kind::Audio {
             self.selector = LayerSelector::passthrough();
         }
-        self.source =
-            Some(Source { publication, participant, max_height, codec, payload_type, rtx_payload_type });
+        self.source = Some(Source { publication, participant, max_height, payload_type, rtx_payload_type });
         true
     }
 
-    /// One source packet's way out: decide, renumber, write, seal.
+    /// One source packet's way out: decide, renumber, write, seal. `time` is the instant that its timestamp means.
     #[inline]
     pub(super) fn forward<T: Transport>(
         &mut self,
-        now: Instant,
         packet: &SourcePacket,
-        clock: &SourceClock,
+        time: Instant,
         transport: &mut T,
         outbox: &mut Outbox,
     ) -> Forwarded {
         let Some(source) = self.source else { return Forwarded::Dropped };
-        match self.selector.select(packet.encoding, packet.info.starts_keyframe) {
+        let selection = self.selector.select(packet.encoding, packet.info.starts_keyframe);
+        match selection {
             Selection::Drop => return Forwarded::Dropped,
             Selection::Switch => {
-                let rtp_time = self.clock.rtp_at(clock.time_of(packet.timestamp, packet.arrival));
+                let rtp_time = self.clock.rtp_at(time);
                 self.munger.switch_to(packet.sequence, packet.timestamp, rtp_time);
                 if let Some(descriptor) = &packet.info.vp8 {
                     self.vp8.switch_to(descriptor);
@@ -146,13 +151,7 @@ impl Slot {
         let Some(munged) = self.munger.forward(packet.sequence, packet.timestamp) else {
             return Forwarded::Dropped;
         };
-        let vp8 = match &packet.info.vp8 {
-            Some(descriptor) if source.codec == Codec::Vp8 => match self.vp8.forward(descriptor) {
-                Some(ids) => Some(ids),
-                None => return Forwarded::Dropped,
-            },
-            _ => None,
-        };
+        let vp8 = packet.info.vp8.as_ref().map(|descriptor| self.vp8.forward(descriptor));
         let sent = Sent {
             encoding: packet.encoding,
             source_sequence: packet.sequence,
@@ -172,8 +171,8 @@ impl Slot {
         let first = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
-        self.clock.on_sent(munged.timestamp, now);
-        Forwarded::Sent { bytes: size, first }
+        self.clock.on_sent(munged.timestamp, time);
+        Forwarded::Sent { bytes: size, first, switched: selection == Selection::Switch }
     }
 
     /// What was sent under a 16-bit sequence number, if it may be sent again now.
@@ -216,18 +215,25 @@ impl Slot {
     /// The client reported on our SSRC.
     pub(super) fn on_report(&mut self, now: Instant, block: &ReportBlock) {
         self.mid_acknowledged = true;
-        if let Some(round_trip) = self.clock.round_trip(now, block.last_sender_report, block.delay_since_last) {
+        if let Some(round_trip) = self.clock.round_trip(now, block.last_sender_report, block.delay_since_last)
+        {
             self.round_trip = Some(round_trip);
         }
     }
 
     /// What a sender report says of this slot: nothing before the first packet.
-    pub(super) fn sender_report(&self, now: Instant) -> Option<SlotReport> {
+    pub(super) fn sender_report(&self, now: Instant) -> Option<SenderInfo> {
         if self.packets == 0 {
             return None;
         }
         let (ntp, rtp_time) = self.clock.sender_report(now);
-        Some(SlotReport { ssrc: self.identity.ssrc, ntp, rtp_time, packets: self.packets, octets: self.octets })
+        Some(SenderInfo {
+            ssrc: self.identity.ssrc,
+            ntp,
+            rtp_time,
+            packets: self.packets,
+            octets: self.octets,
+        })
     }
 
     fn header(&self, source: &Source, packet: &SourcePacket, sent: &Sent) -> EgressHeader {
@@ -250,16 +256,6 @@ pub(super) struct SlotStart {
     pub(super) sequence: u16,
     pub(super) rtx_sequence: u16,
     pub(super) rtp_time: u32,
-}
-
-/// The sender's part of a sender report (RFC 3550 section 6.4.1).
-#[derive(Clone, Copy)]
-pub(super) struct SlotReport {
-    pub(super) ssrc: Ssrc,
-    pub(super) ntp: u64,
-    pub(super) rtp_time: u32,
-    pub(super) packets: u32,
-    pub(super) octets: u32,
 }
 
 /// The payload as this subscriber gets it: copied once, its codec's running numbers replaced by theirs.

@@ -115,7 +115,7 @@ impl Client {
             let _ = write!(
                 sdp,
                 "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:sim{number:05}\r\n\
-                 a=ice-pwd:simulated-password-of-24\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=mid:{mid}\r\n\
+                 a=ice-pwd:simulatedPasswordOf24chars\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=mid:{mid}\r\n\
                  a=rtcp-mux\r\na={direction}\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
                  a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=extmap:{MID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
                  a=extmap:{RID} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
@@ -210,10 +210,23 @@ impl Client {
         for (encoding, sending) in self.encodings.iter_mut().enumerate() {
             let key = std::mem::take(&mut sending.wants_key);
             for part in 0..parts {
-                let mark = Mark { publisher: self.plan.number, encoding: encoding as u8, frame: sending.frame, part, parts, key };
+                let mark = Mark {
+                    publisher: self.plan.number,
+                    encoding: encoding as u8,
+                    frame: sending.frame,
+                    part,
+                    parts,
+                    key,
+                };
                 let payload = mark.write(PART_BYTES, self.plan.publishes[encoding]);
                 let timestamp = sending.frame.wrapping_mul(3000).wrapping_add(sending.ssrc);
-                let header = Header { payload_type: 96, marker: part + 1 == parts, sequence: sending.sequence, timestamp, ssrc: sending.ssrc };
+                let header = Header {
+                    payload_type: 96,
+                    marker: part + 1 == parts,
+                    sequence: sending.sequence,
+                    timestamp,
+                    ssrc: sending.ssrc,
+                };
                 let packet = header.write(RID, encoding, &payload);
                 self.out.push_back(packet.into());
                 let repair = [&sending.sequence.to_be_bytes()[..], &payload].concat();
@@ -232,15 +245,22 @@ impl Client {
     fn handle_rtcp(&mut self, datagram: &[u8]) {
         for packet in rtcp::parse(datagram) {
             match packet {
-                RtcpPacket::Pli { media, .. } => {
+                RtcpPacket::Pli { media } => {
                     for sending in self.encodings.iter_mut().filter(|sending| sending.ssrc == media.0) {
                         sending.wants_key = true;
                     }
                 }
-                RtcpPacket::Nack { media, lost, .. } => {
-                    let Some(sending) = self.encodings.iter_mut().find(|sending| sending.ssrc == media.0) else { continue };
+                RtcpPacket::Nack { media, lost } => {
+                    let Some(sending) = self.encodings.iter_mut().find(|sending| sending.ssrc == media.0)
+                    else {
+                        continue;
+                    };
                     for wanted in lost {
-                        let Some((_, packet)) = sending.history.iter().find(|(sequence, _)| *sequence == wanted) else { continue };
+                        let Some((_, packet)) =
+                            sending.history.iter().find(|(sequence, _)| *sequence == wanted)
+                        else {
+                            continue;
+                        };
                         let mut packet = packet.clone();
                         packet[2..4].copy_from_slice(&sending.rtx_sequence.to_be_bytes());
                         sending.rtx_sequence = sending.rtx_sequence.wrapping_add(1);
@@ -303,7 +323,9 @@ impl Watched {
 
     /// Numbers between the first and the last that never came.
     pub fn gaps(&self) -> u64 {
-        let (Some(first), Some(last)) = (self.received.keys().next(), self.received.keys().last()) else { return 0 };
+        let (Some(first), Some(last)) = (self.received.keys().next(), self.received.keys().last()) else {
+            return 0;
+        };
         last - first + 1 - self.received.len() as u64
     }
 
@@ -312,8 +334,10 @@ impl Watched {
             self.contradictions += 1;
             return;
         };
-        if let Some(&last) = self.received.keys().last() {
-            for lost in last + 1..number {
+        let (first, last) = (self.received.keys().next(), self.received.keys().last());
+        if let (Some(&first), Some(&last)) = (first, last) {
+            // The very first to arrive may have overtaken its predecessors.
+            for lost in (last + 1..number).chain(number + 1..first) {
                 self.missing.insert(lost, (None, 0));
             }
         }

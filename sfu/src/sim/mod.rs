@@ -46,7 +46,10 @@ pub struct World {
 
 impl World {
     /// An empty world.
-    #[expect(clippy::disallowed_methods, reason = "virtual time starts at any instant; only differences are seen")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "virtual time starts at any instant; only differences are seen"
+    )]
     pub fn new(seed: u64) -> Self {
         let origin = Instant::now();
         let config = ShardConfig { candidates: vec![SERVER.into()], limits: Limits::default() };
@@ -76,7 +79,8 @@ impl World {
         self.clients.push(Some(client));
         let participant = participant(number);
         self.shard.handle_message(self.now, Command::Join { room: RoomId(1), participant });
-        self.shard.handle_message(self.now, Command::Offer { participant, request: number as u64, sdp: offer });
+        self.shard
+            .handle_message(self.now, Command::Offer { participant, request: number as u64, sdp: offer });
         self.drain();
         number
     }
@@ -135,7 +139,9 @@ impl World {
     fn deliver(&mut self, delivery: Delivery) {
         if delivery.to == SocketAddr::from(SERVER) {
             self.shard.handle_datagram(self.now, delivery.from, BytesMut::from(&delivery.datagram[..]));
-        } else if let Some(client) = self.clients.iter_mut().flatten().find(|client| client.address == delivery.to) {
+        } else if let Some(client) =
+            self.clients.iter_mut().flatten().find(|client| client.address == delivery.to)
+        {
             client.handle_datagram(self.now, &delivery.datagram);
         }
     }
@@ -144,7 +150,9 @@ impl World {
     fn drain(&mut self) {
         while let Some(event) = self.shard.poll_event() {
             match &event {
-                Event::Connected { participant, now } => (participant, *now - self.origin).hash(&mut self.trace),
+                Event::Connected { participant, now } => {
+                    (participant, *now - self.origin).hash(&mut self.trace)
+                }
                 event => format!("{event:?}").hash(&mut self.trace),
             }
             self.follow(&event);
@@ -186,7 +194,8 @@ impl World {
         for number in 0..self.clients.len() {
             if self.clients[number].is_some() {
                 let view = View { video: video.clone(), ..View::default() };
-                self.shard.handle_message(self.now, Command::SetView { participant: participant(number), view });
+                self.shard
+                    .handle_message(self.now, Command::SetView { participant: participant(number), view });
             }
         }
     }

@@ -117,15 +117,21 @@ impl Network {
             return;
         };
         // Every draw is made every time, so that one parameter's change leaves the others' dice as they were.
-        let (loss, reorder, duplicate, jitter) =
-            (self.rng.random::<f64>(), self.rng.random::<f64>(), self.rng.random::<f64>(), self.rng.random::<f64>());
+        let (loss, reorder, duplicate, jitter) = (
+            self.rng.random::<f64>(),
+            self.rng.random::<f64>(),
+            self.rng.random::<f64>(),
+            self.rng.random::<f64>(),
+        );
         let start = state.free_at.map_or(now, |free| free.max(now));
         if start.duration_since(now) > line.queue || loss < line.loss {
             self.lost += 1;
             return;
         }
         let bits = (delivery.datagram.len() as u64 + IP_UDP_BYTES) * 8;
-        let sending = line.rate_bps.map_or(Duration::ZERO, |rate| Duration::from_nanos(bits * 1_000_000_000 / rate.max(1)));
+        let sending = line
+            .rate_bps
+            .map_or(Duration::ZERO, |rate| Duration::from_nanos(bits * 1_000_000_000 / rate.max(1)));
         state.free_at = Some(start + sending);
         let mut at = start + sending + line.delay + line.jitter.mul_f64(jitter);
         if reorder >= line.reorder {

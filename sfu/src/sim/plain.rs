@@ -8,9 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::message::{Data, DisconnectReason};
 use crate::sdp::{Fingerprint, IceCredentials};
-use crate::transport::{
-    ChannelId, Incoming, SendDataError, Transport, TransportEvent, TransportParameters,
-};
+use crate::transport::{ChannelId, Incoming, SendDataError, Transport, TransportEvent, TransportParameters};
 
 /// What plain transports share: nothing but a fingerprint to answer with.
 pub struct PlainContext {
@@ -155,7 +153,8 @@ impl Transport for PlainTransport {
     fn seal_rtcp(&mut self, _buffer: &mut Vec<u8>, _start: usize) {}
 
     fn send_data(&mut self, _now: Instant, channel: ChannelId, data: &Data) -> Result<(), SendDataError> {
-        let to = self.destination.filter(|_| self.channels.contains(&channel)).ok_or(SendDataError::Closed)?;
+        let to =
+            self.destination.filter(|_| self.channels.contains(&channel)).ok_or(SendDataError::Closed)?;
         self.out.push_back((to, message(channel, &Frame::Message(data.clone()))));
         Ok(())
     }

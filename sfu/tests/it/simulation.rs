@@ -20,7 +20,10 @@ fn assert_continuous(world: &World, number: usize, context: &str) {
         for pair in marks.windows(2) {
             let (before, after) = (pair[0], pair[1]);
             if (before.publisher, before.encoding) != (after.publisher, after.encoding) {
-                assert!(after.key && after.part == 0, "{context}: a switch in the middle: {before:?} {after:?}");
+                assert!(
+                    after.key && after.part == 0,
+                    "{context}: a switch in the middle: {before:?} {after:?}"
+                );
             } else if before.part + 1 < before.parts {
                 assert_eq!((after.frame, after.part), (before.frame, before.part + 1), "{context}");
             } else {
@@ -182,10 +185,16 @@ fn a_viewer_with_a_bad_line_changes_nothing_for_the_others() {
         let _ = publisher;
         world.client(good).slots[0].received.clone()
     };
-    let awful = Line { loss: 0.4, delay: Duration::from_millis(200), rate_bps: Some(300_000), ..Line::default() };
+    let awful =
+        Line { loss: 0.4, delay: Duration::from_millis(200), rate_bps: Some(300_000), ..Line::default() };
     let (alone, beside) = (received(None), received(Some(awful)));
     assert_eq!(alone.len(), beside.len());
-    assert!(alone.values().map(|mark| (mark.frame, mark.part)).eq(beside.values().map(|mark| (mark.frame, mark.part))));
+    assert!(
+        alone
+            .values()
+            .map(|mark| (mark.frame, mark.part))
+            .eq(beside.values().map(|mark| (mark.frame, mark.part)))
+    );
 }
 
 #[test]
@@ -195,14 +204,22 @@ fn slots_follow_the_view_and_an_unserved_wish_asks_for_more() {
     let viewer = world.join(&[], 2, Line::default());
     world.run_for(seconds(2));
     let wanted = world.events.iter().rev().find_map(|event| match event {
-        Event::SlotsWanted { participant, video, .. } if *participant == simmer_sfu::sim::participant(viewer) => Some(*video),
+        Event::SlotsWanted { participant, video, .. }
+            if *participant == simmer_sfu::sim::participant(viewer) =>
+        {
+            Some(*video)
+        }
         _ => None,
     });
     assert_eq!(wanted, Some(3));
     world.leave(publishers[0]);
     world.run_for(seconds(2));
-    let shown: BTreeSet<u16> =
-        world.client(viewer).slots.iter().map(|slot| slot.received.values().last().unwrap().publisher).collect();
+    let shown: BTreeSet<u16> = world
+        .client(viewer)
+        .slots
+        .iter()
+        .map(|slot| slot.received.values().last().unwrap().publisher)
+        .collect();
     assert_eq!(shown, BTreeSet::from([1, 2]));
     for slot in &world.client(viewer).slots {
         assert_eq!(slot.gaps(), 0, "a change of contents leaves no gap");
