@@ -3,9 +3,10 @@
 mod keyframe;
 pub mod vp8;
 
-use std::time::Duration;
+#[cfg(test)]
+mod tests;
 
-pub use vp8::{PictureId, Vp8Descriptor, Vp8Ids};
+use std::time::Duration;
 
 /// Audio or video.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
