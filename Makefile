@@ -1,0 +1,59 @@
+# The two commands that matter: `make run` and `make test`. Both install what is missing.
+
+CARGO ?= cargo
+JS := signaling/js
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: run test format lint unit layering docs-check client browser bench fuzz
+
+run:
+	.ci/install build
+	$(CARGO) run --release
+
+test: lint unit layering docs-check client browser
+
+format:
+	$(CARGO) fmt --all
+
+lint:
+	.ci/install build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+unit:
+	.ci/install build media
+	$(CARGO) test --workspace --locked
+
+# The library stands without the binary's parts, and the recorder knows nothing of signaling.
+layering:
+	! $(CARGO) tree -p simmer-signaling --no-default-features -e normal --locked | grep -q simmer-recorder
+	! $(CARGO) tree -p simmer-recorder -e normal --locked | grep -q simmer-signaling
+	$(CARGO) check -p simmer-signaling --no-default-features --locked
+
+docs-check:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+client:
+	.ci/install node
+	cd $(JS) && npm ci --no-audit --no-fund && npm run check && npm test
+
+browser:
+	.ci/install build node media browser
+	$(CARGO) build -p simmer-signaling --locked
+	cd $(JS) && npm ci --no-audit --no-fund && SIMMER_BIN="$(abspath $(TARGET))/debug/simmer" npm run test:browser
+
+# What one forwarded packet costs here, and whether every packet arrives: docs/performance.md tells how to read it.
+bench:
+	.ci/install build
+	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
+	.ci/bench-fanout "$(abspath $(TARGET))/release"
+
+# Every fuzz target for FUZZ_SECONDS each.
+FUZZ_SECONDS ?= 60
+fuzz:
+	.ci/install build fuzz
+	for crate in sfu recorder; do \
+	  (cd $$crate && for target in $$(RUSTC_BOOTSTRAP=1 $(CARGO) fuzz list); do \
+	    RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target --sanitizer none -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	  done) || exit 1; \
+	done

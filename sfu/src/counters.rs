@@ -1,0 +1,45 @@
+//! What a core has done since it started, in totals.
+
+/// Totals since the start. They only grow, but for the gauges named so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Gauge: participants now.
+    pub participants: u64,
+    /// Gauge: publications now.
+    pub publications: u64,
+    /// Datagrams received on the media port, of any kind.
+    pub datagrams_received: u64,
+    /// Datagrams from an address that no check has bound, or with no class of RFC 7983: dropped without a reply.
+    pub datagrams_unknown: u64,
+    /// RTP packets received and authenticated, retransmissions included.
+    pub packets_received: u64,
+    /// Their payload, in bytes.
+    pub payload_bytes_received: u64,
+    /// RTP packets received that belong to no publication, or twice, or too late.
+    pub packets_discarded: u64,
+    /// RTP packets sent to subscribers for the first time.
+    pub packets_forwarded: u64,
+    /// Their datagrams' size, in bytes.
+    pub bytes_forwarded: u64,
+    /// RTP packets sent again on request.
+    pub packets_retransmitted: u64,
+    /// Retransmissions asked for and not given: too old, too often, or over the budget.
+    pub retransmissions_refused: u64,
+    /// Publishers' packets asked for again.
+    pub nacks_sent: u64,
+    /// Publishers' packets that came by retransmission.
+    pub packets_repaired: u64,
+    /// Key frames asked of publishers.
+    pub keyframes_requested: u64,
+    /// Data channel messages received.
+    pub messages_received: u64,
+    /// Data channel messages sent.
+    pub messages_sent: u64,
+    /// Data channel messages dropped because a queue was full or the channel was gone.
+    pub messages_dropped: u64,
+    /// Datagrams that the operating system did not take: its buffer was full, or the address unreachable.
+    pub datagrams_unsent: u64,
+    /// Commands dropped because the core's inbox was full.
+    pub commands_dropped: u64,
+}
