@@ -211,9 +211,14 @@ impl MediaFile {
     ) -> io::Result<Option<Self>> {
         let tracks = dir.join(TRACKS);
         let name = segment::file_name(opened);
-        let Ok(mut file) = OpenOptions::new().read(true).write(true).open(tracks.join(&name)) else {
-            outcome.fragments_dropped += journalled.len() as u64;
-            return Ok(None);
+        let mut file = match OpenOptions::new().read(true).write(true).open(tracks.join(&name)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                outcome.fragments_dropped += journalled.len() as u64;
+                return Ok(None);
+            }
+            // What cannot be opened now may be opened later: it must not look lost.
+            Err(error) => return Err(error),
         };
         let length = file.metadata()?.len();
         let mut kept: Vec<Fragment> = Vec::with_capacity(journalled.len());

@@ -29,7 +29,7 @@ struct Shared {
     store: Store,
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    _lock: File,
+    lock: File,
 }
 
 /// How to record.
@@ -189,7 +189,7 @@ impl Recorder {
         let recovered = recover::all(&store).map_err(failed)?;
         let queue = Arc::new(Queue::new(config.queue_packets, config.queue_events));
         let thread = writer::start(Arc::clone(&queue), store.clone(), Arc::from(notify)).map_err(failed)?;
-        let shared = Shared { store, queue, thread: Mutex::new(Some(thread)), _lock: lock };
+        let shared = Shared { store, queue, thread: Mutex::new(Some(thread)), lock };
         Ok((Self { shared: Arc::new(shared) }, recovered))
     }
 
@@ -236,6 +236,10 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.queue.abandon();
         self.join();
+        // Closing is not enough: a child process between its fork and its exec holds the lock too.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the folder's lock is left to the end of the process");
+        }
     }
 }
 

@@ -110,8 +110,7 @@ impl Session {
                 let late = self.see(now) + PATIENCE;
                 self.with_track(publication, |track, context| {
                     track.handle_timeout(late, context)?;
-                    track.close(context)?;
-                    track.sync()
+                    track.close(context)
                 })?;
                 self.tracks.remove(&publication);
                 Ok(())

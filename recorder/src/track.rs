@@ -149,10 +149,13 @@ impl Track {
         })
     }
 
-    /// Writes all that is left.
+    /// Writes all that is left and makes it survive a power loss.
     pub(crate) fn close(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.segment.take() {
-            Some(mut open) => open.segment.flush(context.journal),
+            Some(mut open) => {
+                open.segment.flush(context.journal)?;
+                open.segment.sync()
+            }
             None => Ok(()),
         }
     }
@@ -419,3 +422,6 @@ const SHORT_HOLE: i64 = 48_000;
 const MAX_FRAME_TICKS: u32 = 180_000;
 /// A 30th of a second of the 90 kHz clock.
 const FIRST_INTERVAL: u32 = 3000;
+
+#[cfg(test)]
+mod tests;
