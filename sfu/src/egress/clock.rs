@@ -140,7 +140,7 @@ impl SlotClock {
 /// The difference of two NTP times in nanoseconds.
 fn ntp_difference(later: u64, earlier: u64) -> i64 {
     let difference = later.wrapping_sub(earlier) as i64;
-    let nanoseconds = i128::from(difference) * 1_000_000_000 >> 32;
+    let nanoseconds = (i128::from(difference) * 1_000_000_000) >> 32;
     i64::try_from(nanoseconds).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX })
 }
 
