@@ -181,19 +181,21 @@ export async function writeSteps(host, titles) {
  * @param {number} others
  */
 export async function seesAndHears(page, others) {
-  await page.waitForFunction(async (count) => {
-    const now = await globalThis.room.stats();
-    const before = (globalThis.before ??= new Map());
-    const alive = (kind, field) => now.slots.filter((slot) => {
-      const key = `${slot.mid}-${field}`;
-      if (slot.kind !== kind || slot.publication === null) return false;
-      if (!before.has(key)) before.set(key, slot[field] ?? 0);
-      return (slot[field] ?? 0) > before.get(key) + 5;
-    }).length;
-    if (alive('video', 'framesDecoded') < count || alive('audio', 'packetsReceived') < count) return false;
-    globalThis.before = undefined;
-    return true;
-  }, others, { polling: 200 });
+  // An async predicate of `waitForFunction` would count as true at once: its promise is.
+  const received = () => page.evaluate(async () => {
+    const { slots } = await globalThis.room.stats();
+    return slots.filter((slot) => slot.publication !== null)
+      .map(({ kind, publication, framesDecoded, packetsReceived }) => ({ kind, publication, framesDecoded, packetsReceived }));
+  });
+  const before = new Map((await received()).map((slot) => [slot.publication, slot]));
+  await until(async () => {
+    const fresh = (await received()).filter(({ kind, publication, ...now }) => {
+      const field = kind === 'video' ? 'framesDecoded' : 'packetsReceived';
+      return (now[field] ?? 0) > (before.get(publication)?.[field] ?? 0) + 5;
+    });
+    const count = (kind) => fresh.filter((slot) => slot.kind === kind).length;
+    return count('video') >= others && count('audio') >= others ? true : undefined;
+  }, `${others} others are seen and heard`);
 }
 
 /**
