@@ -180,4 +180,6 @@ pub enum DisconnectReason {
     HandshakeFailed,
     /// The client's certificate is not the one its offer announced.
     FingerprintMismatch,
+    /// Our own fault: handling this participant panicked. They are gone without [`Command::Leave`].
+    Fault,
 }

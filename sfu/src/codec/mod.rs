@@ -1,5 +1,8 @@
 //! Codecs by name, and what the core reads of their payloads.
 
+mod keyframe;
+pub mod vp8;
+
 use std::time::Duration;
 
 /// Audio or video.
@@ -65,5 +68,37 @@ impl Codec {
     /// How long `ticks` of the RTP clock last.
     pub fn duration(self, ticks: u32) -> Duration {
         Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / u64::from(self.clock_rate()))
+    }
+}
+
+/// What the core reads of one payload, once for all viewers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PayloadInfo {
+    /// A decoder can begin here.
+    pub starts_keyframe: bool,
+    /// Width and height in pixels, where a key frame tells them.
+    pub dimensions: Option<(u16, u16)>,
+    /// The descriptor, for VP8.
+    pub vp8: Option<vp8::Vp8Descriptor>,
+}
+
+impl PayloadInfo {
+    /// Reads a payload of any contents.
+    #[inline]
+    pub fn inspect(codec: Codec, payload: &[u8]) -> Self {
+        match codec {
+            Codec::Opus => Self::default(),
+            Codec::Vp8 => {
+                let vp8 = vp8::Vp8Descriptor::parse(payload);
+                Self {
+                    starts_keyframe: vp8.is_some_and(|descriptor| descriptor.starts_keyframe),
+                    dimensions: vp8.and_then(|descriptor| descriptor.dimensions),
+                    vp8,
+                }
+            }
+            Codec::Vp9 => Self { starts_keyframe: keyframe::vp9(payload), ..Self::default() },
+            Codec::H264 => Self { starts_keyframe: keyframe::h264(payload), ..Self::default() },
+            Codec::Av1 => Self { starts_keyframe: keyframe::av1(payload), ..Self::default() },
+        }
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! The worker sleeps until there is a datagram, a command or a timer, reads the clock once, lets the shard handle what came,
 //! and sends what it left. Everything that decides anything is in the shard.
-#![expect(clippy::disallowed_methods, reason = "the driver is where the clock is read and the thread is made")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the driver is where the clock is read and the thread is made"
+)]
 
 mod socket;
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,8 +72,7 @@ impl Sfu {
         let mut seed = [0; 32];
         OsRng.try_fill_bytes(&mut seed).map_err(|error| StartError::System(io::Error::other(error)))?;
         let context = RtcContext::new(&config.limits)?;
-        let candidates =
-            config.advertise.iter().map(|&ip| SocketAddr::new(ip, local_addr.port())).collect();
+        let candidates = config.advertise.iter().map(|&ip| SocketAddr::new(ip, local_addr.port())).collect();
         let shard = Shard::new(ShardConfig { candidates, limits: config.limits }, context, seed);
 
         let (inbox, commands) = sync_channel(INBOX_COMMANDS);
@@ -79,8 +82,15 @@ impl Sfu {
             commands_dropped: AtomicU64::new(0),
             counters: Mutex::new(Counters::default()),
         });
-        let worker =
-            Worker { shard, socket, poll, commands, shared: Arc::clone(&shared), on_event, pool: BytesMut::new() };
+        let worker = Worker {
+            shard,
+            socket,
+            poll,
+            commands,
+            shared: Arc::clone(&shared),
+            on_event,
+            pool: BytesMut::new(),
+        };
         let worker = std::thread::Builder::new()
             .name("simmer-shard-0".to_owned())
             .spawn(move || worker.run())
@@ -206,7 +216,7 @@ impl Worker {
             let stop = self.shared.stop.load(Ordering::Acquire);
             let now = Instant::now();
             while let Ok(command) = self.commands.try_recv() {
-                self.shard.handle_message(now, command);
+                guarded(&mut self.shard, now, |shard| shard.handle_message(now, command));
             }
             more = self.receive();
             let now = Instant::now();
@@ -214,7 +224,7 @@ impl Worker {
                 self.shard.close(now);
             }
             if self.shard.poll_timeout().is_some_and(|at| at <= now) {
-                self.shard.handle_timeout(now);
+                guarded(&mut self.shard, now, |shard| shard.handle_timeout(now));
             }
             self.transmit(now);
             while let Some(event) = self.shard.poll_event() {
@@ -244,7 +254,8 @@ impl Worker {
                     *pool = BytesMut::with_capacity(POOL_BYTES);
                 }
                 pool.extend_from_slice(datagram);
-                shard.handle_datagram(now, from, pool.split());
+                let datagram = pool.split();
+                guarded(shard, now, |shard| shard.handle_datagram(now, from, datagram));
             });
             match received {
                 Ok(()) => self.transmit(now),
@@ -266,6 +277,14 @@ impl Worker {
             }
         });
         self.shard.count_unsent(unsent);
+    }
+}
+
+/// Calls into the shard; a panic there costs the one participant it was about.
+fn guarded(shard: &mut Shard<RtcTransport>, now: Instant, call: impl FnOnce(&mut Shard<RtcTransport>)) {
+    if catch_unwind(AssertUnwindSafe(|| call(shard))).is_err() {
+        tracing::error!("handling a participant panicked: the participant is removed");
+        shard.recover(now);
     }
 }
 

@@ -58,7 +58,10 @@ mod tests {
 
     #[test]
     fn what_is_shown_and_still_wished_stays_where_it_is() {
-        assert_eq!(assign(&slots(&[1, 2, 3]), &wishes(&[(3, None), (4, None), (1, None)])), slots(&[1, 4, 3]));
+        assert_eq!(
+            assign(&slots(&[1, 2, 3]), &wishes(&[(3, None), (4, None), (1, None)])),
+            slots(&[1, 4, 3])
+        );
         assert_eq!(assign(&slots(&[1, 2]), &[]), slots(&[0, 0]));
     }
 

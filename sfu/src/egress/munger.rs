@@ -1,0 +1,124 @@
+//! New sequence numbers and timestamps that run on without a gap, whatever is switched or dropped.
+
+/// Renumbers one slot's packets.
+///
+/// An output number is the source's number plus an offset. The offset changes where packets are dropped on purpose and where the source changes;
+/// a packet lost on its way to us keeps its number free, so that it can still come at its own place.
+#[derive(Clone, Debug)]
+pub struct RtpMunger {
+    /// The highest number given out.
+    highest: u64,
+    timestamp_offset: u32,
+    highest_timestamp: u32,
+    /// Where the present source begins: earlier numbers belong to nothing that is shown.
+    first: u64,
+    /// The source's highest number taken into account, forwarded or skipped.
+    seen: u64,
+    /// Stretches of the source with one offset each, the latest last.
+    stretches: [Stretch; STRETCHES],
+    used: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Stretch {
+    /// First source number of the stretch.
+    from: u64,
+    /// Subtracted from source numbers, wrapping.
+    offset: u64,
+}
+
+/// A packet's numbers as sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Munged {
+    /// The sequence number, extended; cycle 1 is the first.
+    pub sequence: u64,
+    /// The timestamp.
+    pub timestamp: u32,
+}
+
+impl RtpMunger {
+    /// The first packet gets the number after `start`, in cycle 1.
+    pub fn new(start: u16) -> Self {
+        Self {
+            highest: 65_536 + u64::from(start),
+            timestamp_offset: 0,
+            highest_timestamp: 0,
+            first: u64::MAX,
+            seen: 0,
+            stretches: [Stretch::default(); STRETCHES],
+            used: 0,
+        }
+    }
+
+    /// Begins another source at this packet, which will be the next number, at `out_timestamp`.
+    pub fn switch_to(&mut self, sequence: u64, timestamp: u32, out_timestamp: u32) {
+        self.first = sequence;
+        self.seen = sequence.saturating_sub(1);
+        self.stretches[0] = Stretch { from: sequence, offset: sequence.wrapping_sub(self.highest + 1) };
+        self.used = 1;
+        self.timestamp_offset = timestamp.wrapping_sub(out_timestamp);
+        self.highest_timestamp = out_timestamp;
+    }
+
+    /// The numbers for a packet that is sent; `None` when it has no place: before the source's beginning, or too long ago.
+    #[inline]
+    pub fn forward(&mut self, sequence: u64, timestamp: u32) -> Option<Munged> {
+        let out = self.place(sequence)?;
+        self.seen = self.seen.max(sequence);
+        let timestamp = timestamp.wrapping_sub(self.timestamp_offset);
+        if out > self.highest {
+            self.highest = out;
+            self.highest_timestamp = timestamp;
+        }
+        Some(Munged { sequence: out, timestamp })
+    }
+
+    /// A packet is dropped on purpose: what follows closes up. One that comes late, when its successors are sent already, leaves its number empty.
+    pub fn skip(&mut self, sequence: u64) {
+        if self.used == 0 || sequence <= self.seen {
+            return;
+        }
+        let last = self.stretches[self.used - 1];
+        self.seen = sequence;
+        let next = Stretch { from: sequence + 1, offset: last.offset.wrapping_add(1) };
+        if last.from == sequence {
+            // Nothing was sent under the last offset: replace it, but for the number that the skipped one leaves.
+            self.stretches[self.used - 1] = next;
+            if self.used == 1 {
+                self.first = next.from;
+            }
+            return;
+        }
+        if self.used == STRETCHES {
+            self.stretches.rotate_left(1);
+            self.used -= 1;
+            self.first = self.stretches[0].from;
+        }
+        self.stretches[self.used] = next;
+        self.used += 1;
+    }
+
+    /// The timestamp sent last.
+    pub fn last_timestamp(&self) -> u32 {
+        self.highest_timestamp
+    }
+
+    #[inline]
+    fn place(&self, sequence: u64) -> Option<u64> {
+        if sequence < self.first {
+            return None;
+        }
+        let stretches = self.stretches.get(..self.used)?;
+        let at = stretches.iter().rposition(|stretch| stretch.from <= sequence)?;
+        let stretch = stretches[at];
+        let out = sequence.wrapping_sub(stretch.offset);
+        // Numbers that a later stretch has taken over belong to packets dropped on purpose.
+        let taken = stretches
+            .get(at + 1)
+            .is_some_and(|next| sequence + 1 == next.from && out == next.from.wrapping_sub(next.offset));
+        (!taken).then_some(out)
+    }
+}
+
+/// How many changes of offset are remembered: late packets from before the oldest are not sent.
+const STRETCHES: usize = 16;

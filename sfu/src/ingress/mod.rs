@@ -1,0 +1,9 @@
+//! What is kept of a publisher's streams: what came, what is missing, when it arrived.
+
+mod feedback;
+mod nack;
+mod stream;
+
+pub use feedback::ArrivalRecorder;
+pub use nack::NackGenerator;
+pub use stream::{Arrival, ReceiveStream};

@@ -1,0 +1,8 @@
+//! RTCP: read without trust, written packet by packet.
+
+mod parse;
+mod write;
+
+pub use parse::{FirEntries, LostSequences, ReportBlock, ReportBlocks, RtcpPacket, datagrams, parse};
+pub use write::{SenderInfo, write_cname, write_nack, write_pli, write_receiver_report, write_sender_report};
+pub(crate) use write::{begin, end};

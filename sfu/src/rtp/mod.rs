@@ -1,0 +1,9 @@
+//! RTP headers: read on the way in, written on the way out.
+
+mod header;
+mod sequence;
+mod write;
+
+pub use header::{AudioLevel, ExtensionValues, RtpHeader};
+pub use sequence::Extender16;
+pub use write::{EgressHeader, write_header};

@@ -1,0 +1,398 @@
+//! A shard: one worker's part of the media plane, sans-IO.
+//!
+//! The verbs and their law: `handle_*` brings something in and tells the time; after each, `poll_transmit` and `poll_event` are drained, and
+//! `poll_timeout` says when [`handle_timeout`](Shard::handle_timeout) is due. Above the transport the same seed and the same inputs give
+//! the same outputs, byte for byte.
+//!
+//! - `negotiation`: offers in, answers out, publications and slots follow.
+//! - `publication`: a published track on its way in.
+//! - `fan_out`: one packet's way from a publication to its slots, and the feedback that comes back.
+//! - `slot`: the down-track.
+//! - `viewing`: views to slots, slots to encodings.
+//! - `fault`: what remains in order when one participant's handling panics.
+
+mod arena;
+mod assignment;
+mod fan_out;
+mod fault;
+mod negotiation;
+mod outbox;
+mod participant;
+mod publication;
+mod room;
+mod slot;
+mod timers;
+mod viewing;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+
+use crate::config::Limits;
+use crate::counters::Counters;
+use crate::id::{ParticipantId, PublicationId, RoomId, Ssrc};
+use crate::message::{Command, Data, Event};
+use crate::sink::{Sink, SinkEvent};
+use crate::transport::{ChannelId, Incoming, Transport, TransportEvent};
+use arena::Arena;
+pub use outbox::Run;
+use participant::Participant;
+use publication::PublicationState;
+use room::Room;
+use timers::Timers;
+
+/// What a shard is started with.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// Host candidates for every answer, the preferred one first.
+    pub candidates: Vec<SocketAddr>,
+    /// The limits.
+    pub limits: Limits,
+}
+
+/// One worker's part of the media plane. Owns its participants and shares nothing.
+pub struct Shard<T: Transport> {
+    config: ShardConfig,
+    context: T::Context,
+    rng: ChaCha20Rng,
+    participants: Arena<Participant<T>>,
+    by_id: HashMap<ParticipantId, usize>,
+    by_ufrag: HashMap<Vec<u8>, usize>,
+    by_address: HashMap<SocketAddr, usize>,
+    rooms: Arena<Room>,
+    by_room: HashMap<RoomId, usize>,
+    timers: Timers,
+    /// Those with something in their outbox.
+    queue: Vec<usize>,
+    /// Datagrams that are not media.
+    control: VecDeque<(SocketAddr, Bytes)>,
+    events: VecDeque<Event>,
+    counters: Counters,
+    /// Whom the call under way is about.
+    current: Option<usize>,
+}
+
+impl<T: Transport> Shard<T> {
+    /// An empty shard. All its randomness (SSRCs, credentials, first sequence numbers) is drawn from `seed`.
+    pub fn new(config: ShardConfig, context: T::Context, seed: [u8; 32]) -> Self {
+        Self {
+            config,
+            context,
+            rng: ChaCha20Rng::from_seed(seed),
+            participants: Arena::default(),
+            by_id: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            by_address: HashMap::new(),
+            rooms: Arena::default(),
+            by_room: HashMap::new(),
+            timers: Timers::default(),
+            queue: Vec::new(),
+            control: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            current: None,
+        }
+    }
+
+    /// Takes one datagram from the media port.
+    ///
+    /// Only a connectivity check may come from an address that is not known; everything else from there is dropped in silence.
+    #[inline]
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, mut datagram: BytesMut) {
+        self.counters.datagrams_received += 1;
+        let index = match T::addressed_ufrag(&datagram) {
+            Some(ufrag) => self.by_ufrag.get(ufrag).copied(),
+            None => self.by_address.get(&from).copied(),
+        };
+        let Some(index) = index else {
+            self.counters.datagrams_unknown += 1;
+            return;
+        };
+        self.current = Some(index);
+        let participant = &mut self.participants[index];
+        let Some(transport) = &mut participant.transport else { return };
+        match transport.handle_datagram(now, from, &mut datagram) {
+            Incoming::Nothing => self.after_transport(now, index),
+            Incoming::Bound => {
+                self.bind_address(index, from);
+                self.after_transport(now, index);
+            }
+            Incoming::Rtp => self.handle_rtp(now, index, datagram),
+            Incoming::Rtcp => self.handle_rtcp(now, index, &datagram),
+        }
+        self.arm(index);
+    }
+
+    /// Takes one command.
+    pub fn handle_message(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Join { room, participant } => self.join(room, participant),
+            Command::Offer { participant, request, sdp } => {
+                let Some(&index) = self.by_id.get(&participant) else { return };
+                self.current = Some(index);
+                let answer = self.negotiate(now, index, &sdp);
+                self.events.push_back(Event::Answered { participant, request, answer });
+                self.after_transport(now, index);
+                self.arm(index);
+            }
+            Command::SetView { participant, view } => {
+                let Some(&index) = self.by_id.get(&participant) else { return };
+                self.participants[index].view = view;
+                self.reconcile(now, index);
+            }
+            Command::SendData { participant, channel, data } => {
+                self.send_data(now, participant, channel, &data)
+            }
+            Command::RequestKeyframe { publication, encoding } => {
+                self.request_keyframe(now, publication, encoding);
+            }
+            Command::SetSink { room, sink } => self.set_sink(now, room, sink),
+            Command::Leave { participant } => self.leave(now, participant),
+        }
+    }
+
+    /// Lets everything run that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(index) = self.timers.pop(now) {
+            if self.participants.get(index).is_none() {
+                continue;
+            }
+            self.current = Some(index);
+            let reports = self.participants[index].handle_timeout(now, &mut self.counters);
+            if reports && self.participants[index].has_simulcast() {
+                self.reconsider_publisher(now, index);
+            }
+            self.enqueue(index);
+            self.after_transport(now, index);
+            self.arm_after(index, now);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Hands out all datagrams to be sent, grouped by destination.
+    pub fn poll_transmit(&mut self, _now: Instant, mut send: impl FnMut(SocketAddr, Run<'_>)) {
+        while let Some((to, datagram)) = self.control.pop_front() {
+            if !datagram.is_empty() {
+                send(to, Run { contents: &datagram, segment_size: datagram.len() });
+            }
+        }
+        for index in self.queue.drain(..) {
+            let Some(participant) = self.participants.get_mut(index) else { continue };
+            participant.queued = false;
+            match participant.transport.as_ref().and_then(Transport::destination) {
+                Some(to) => participant.outbox.drain(|run| send(to, run)),
+                None => participant.outbox.drain(|_| {}),
+            }
+        }
+    }
+
+    /// Next thing the embedder should know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The totals.
+    pub fn counters(&self) -> Counters {
+        let publications =
+            self.participants.indices().into_iter().map(|at| self.participants[at].publications.len());
+        Counters {
+            participants: self.participants.len() as u64,
+            publications: publications.sum::<usize>() as u64,
+            ..self.counters
+        }
+    }
+
+    /// Counts datagrams that could not be sent.
+    pub fn count_unsent(&mut self, datagrams: u64) {
+        self.counters.datagrams_unsent += datagrams;
+    }
+
+    /// Closes every transport in good order; the goodbyes are in [`poll_transmit`](Self::poll_transmit).
+    pub fn close(&mut self, now: Instant) {
+        for index in self.participants.indices() {
+            let id = self.participants[index].id;
+            self.leave(now, id);
+        }
+    }
+
+    fn join(&mut self, room: RoomId, id: ParticipantId) {
+        if self.by_id.contains_key(&id) {
+            return;
+        }
+        let room = self.room(room);
+        let ssrc = Ssrc(self.rng.random());
+        // RFC 9429 section 5.2.1: a 64-bit number with the highest bit zero.
+        let session_id = self.rng.random::<u64>() >> 1;
+        let index = self.participants.insert(Participant::new(id, room, ssrc, session_id));
+        self.by_id.insert(id, index);
+        self.rooms[room].members.push(index);
+    }
+
+    fn leave(&mut self, now: Instant, id: ParticipantId) {
+        let Some(index) = self.by_id.remove(&id) else { return };
+        self.unpublish(now, index, |_| true);
+        for at in 0..self.participants[index].slots.len() {
+            self.empty_slot(index, at);
+        }
+        let Some(mut participant) = self.participants.remove(index) else { return };
+        self.timers.disarm(index);
+        if let Some(mut transport) = participant.transport.take() {
+            transport.close(now);
+            while let Some(datagram) = transport.poll_transmit(now) {
+                self.control.push_back(datagram);
+            }
+        }
+        for address in participant.addresses {
+            self.by_address.remove(&address);
+        }
+        for ufrag in participant.ice.map(|ice| ice.ufrag).into_iter().chain(participant.former_ufrag) {
+            self.by_ufrag.remove(ufrag.as_bytes());
+        }
+        let room = participant.room;
+        self.rooms[room].members.retain(|&member| member != index);
+        self.reconcile_room(now, room);
+        self.forget_idle_room(room);
+    }
+
+    fn room(&mut self, id: RoomId) -> usize {
+        if let Some(&index) = self.by_room.get(&id) {
+            return index;
+        }
+        let index = self.rooms.insert(Room::new(id));
+        self.by_room.insert(id, index);
+        index
+    }
+
+    fn forget_idle_room(&mut self, index: usize) {
+        if self.rooms[index].is_idle()
+            && let Some(room) = self.rooms.remove(index)
+        {
+            self.by_room.remove(&room.id);
+        }
+    }
+
+    fn set_sink(&mut self, now: Instant, room: RoomId, sink: Option<Box<dyn Sink>>) {
+        let index = self.room(room);
+        let mut sink = sink;
+        if let Some(sink) = &mut sink {
+            for &member in &self.rooms[index].members {
+                for publication in &self.participants[member].publications {
+                    sink.handle(SinkEvent::Published { now, publication: publication.info.clone() });
+                }
+            }
+        }
+        self.rooms[index].sink = sink;
+        self.forget_idle_room(index);
+    }
+
+    fn send_data(&mut self, now: Instant, id: ParticipantId, channel: ChannelId, data: &Data) {
+        let Some(&index) = self.by_id.get(&id) else { return };
+        let transport = self.participants[index].transport.as_mut();
+        match transport.map(|transport| transport.send_data(now, channel, data)) {
+            Some(Ok(())) => self.counters.messages_sent += 1,
+            Some(Err(_)) | None => {
+                self.counters.messages_dropped += 1;
+                self.events.push_back(Event::DataDropped { participant: id, channel });
+            }
+        }
+        self.after_transport(now, index);
+        self.arm(index);
+    }
+
+    fn request_keyframe(&mut self, now: Instant, publication: PublicationId, encoding: u8) {
+        let Some(&index) = self.by_id.get(&publication.participant) else { return };
+        let participant = &mut self.participants[index];
+        let Some(at) = participant.publication(publication) else { return };
+        if let Some(encoding) = participant.publications[at].encoding_mut(encoding) {
+            encoding.keyframes.request(now);
+        }
+        self.arm(index);
+    }
+
+    fn publication_mut(&mut self, publisher: usize, id: PublicationId) -> Option<&mut PublicationState> {
+        let owner = self.participants.get_mut(publisher)?;
+        let at = owner.publication(id)?;
+        owner.publications.get_mut(at)
+    }
+
+    fn bind_address(&mut self, index: usize, from: SocketAddr) {
+        if self.by_address.insert(from, index) == Some(index) {
+            return;
+        }
+        let addresses = &mut self.participants[index].addresses;
+        addresses.push_back(from);
+        if addresses.len() > MAX_ADDRESSES
+            && let Some(oldest) = addresses.pop_front()
+            && self.by_address.get(&oldest) == Some(&index)
+        {
+            self.by_address.remove(&oldest);
+        }
+    }
+
+    /// Collects what a transport has to send and to tell.
+    fn after_transport(&mut self, now: Instant, index: usize) {
+        let Some(participant) = self.participants.get_mut(index) else { return };
+        let id = participant.id;
+        let Some(transport) = &mut participant.transport else { return };
+        let mut connected = false;
+        while let Some(event) = transport.poll_event() {
+            self.events.push_back(match event {
+                TransportEvent::Connected => {
+                    connected = true;
+                    Event::Connected { participant: id, now }
+                }
+                TransportEvent::Closed(reason) => Event::Disconnected { participant: id, reason },
+                TransportEvent::ChannelOpened { channel, label } => {
+                    Event::ChannelOpened { participant: id, channel, label }
+                }
+                TransportEvent::ChannelClosed(channel) => Event::ChannelClosed { participant: id, channel },
+                TransportEvent::Data { channel, data } => {
+                    self.counters.messages_received += 1;
+                    Event::Data { participant: id, channel, data }
+                }
+            });
+        }
+        while let Some(datagram) = transport.poll_transmit(now) {
+            self.control.push_back(datagram);
+        }
+        if connected {
+            self.retarget_slots(now, index);
+        }
+    }
+
+    fn enqueue(&mut self, index: usize) {
+        let Some(participant) = self.participants.get_mut(index) else { return };
+        if !participant.queued && !participant.outbox.is_empty() {
+            participant.queued = true;
+            self.queue.push(index);
+        }
+    }
+
+    #[inline]
+    fn arm(&mut self, index: usize) {
+        if let Some(participant) = self.participants.get(index) {
+            self.timers.arm(index, participant.poll_timeout());
+        }
+    }
+
+    /// After a turn the next one is later than now: a timer that cannot do its work yet must not spin.
+    fn arm_after(&mut self, index: usize, now: Instant) {
+        if let Some(participant) = self.participants.get(index) {
+            let at = participant.poll_timeout().map(|at| at.max(now + MIN_TURN));
+            self.timers.arm(index, at);
+        }
+    }
+}
+
+/// Addresses that one participant may be bound to at once; the one bound first goes.
+const MAX_ADDRESSES: usize = 16;
+/// The finest grain of timers.
+const MIN_TURN: std::time::Duration = std::time::Duration::from_millis(1);

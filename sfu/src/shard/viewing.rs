@@ -1,0 +1,196 @@
+//! Views to slots, slots to encodings: what is wished and what is, brought together by difference.
+
+use std::time::Instant;
+
+use crate::codec::Kind;
+use crate::id::PublicationId;
+use crate::message::Event;
+use crate::shard::Shard;
+use crate::shard::assignment::{Wish, assign};
+use crate::transport::Transport;
+use crate::view::AudioWish;
+
+impl<T: Transport> Shard<T> {
+    /// Everybody's slots in a room, after a publication came or went.
+    pub(super) fn reconcile_room(&mut self, now: Instant, room: usize) {
+        for member in self.rooms[room].members.clone() {
+            self.reconcile(now, member);
+        }
+    }
+
+    /// Makes one participant's slots carry what their view wishes, as far as they reach.
+    pub(super) fn reconcile(&mut self, now: Instant, index: usize) {
+        let before = self.participants[index].slot_assignments();
+        let (mut audio, video) = (self.audio_wishes(index), self.video_wishes(index));
+        self.fill_slots(index, Kind::Video, &video);
+        self.prefer_pictures_slots(index, &mut audio);
+        self.fill_slots(index, Kind::Audio, &audio);
+        self.retarget_slots(now, index);
+        let participant = &mut self.participants[index];
+        let id = participant.id;
+        let after = participant.slot_assignments();
+        if after != before {
+            self.events.push_back(Event::Slots { participant: id, slots: after });
+        }
+        let wanted = |wishes: &[Wish], most: usize| u16::try_from(wishes.len().min(most)).unwrap_or(u16::MAX);
+        let (audio, video) = (wanted(&audio, MAX_AUDIO_SLOTS), wanted(&video, MAX_VIDEO_SLOTS));
+        let lacking = usize::from(audio) > participant.slots_of(Kind::Audio).len()
+            || usize::from(video) > participant.slots_of(Kind::Video).len();
+        if participant.negotiated.is_some() && lacking && participant.slots_wanted != (audio, video) {
+            participant.slots_wanted = (audio, video);
+            self.events.push_back(Event::SlotsWanted { participant: id, audio, video });
+        }
+    }
+
+    fn video_wishes(&self, index: usize) -> Vec<Wish> {
+        let participant = &self.participants[index];
+        let mut wishes: Vec<Wish> = Vec::new();
+        for wish in &participant.view.video {
+            let publication = wish.publication;
+            if self.is_visible(index, publication, Kind::Video)
+                && wishes.iter().all(|known| known.publication != publication)
+            {
+                wishes.push(Wish { publication, preferred: None });
+            }
+        }
+        wishes
+    }
+
+    fn audio_wishes(&self, index: usize) -> Vec<Wish> {
+        let participant = &self.participants[index];
+        let all = || {
+            let members = self.rooms[participant.room].members.iter();
+            members
+                .flat_map(|&member| &self.participants[member].publications)
+                .map(|publication| publication.id())
+                .collect()
+        };
+        let publications: Vec<PublicationId> = match &participant.view.audio {
+            AudioWish::All => all(),
+            AudioWish::Only(publications) => publications.clone(),
+        };
+        let mut wishes: Vec<Wish> = Vec::new();
+        for publication in publications {
+            if self.is_visible(index, publication, Kind::Audio)
+                && wishes.iter().all(|known| known.publication != publication)
+            {
+                wishes.push(Wish { publication, preferred: None });
+            }
+        }
+        wishes
+    }
+
+    /// Whether somebody else in the room publishes it.
+    fn is_visible(&self, index: usize, publication: PublicationId, kind: Kind) -> bool {
+        let Some(&publisher) = self.by_id.get(&publication.participant) else { return false };
+        let (viewer, owner) = (&self.participants[index], &self.participants[publisher]);
+        publisher != index
+            && owner.room == viewer.room
+            && owner
+                .publication(publication)
+                .is_some_and(|at| owner.publications[at].info.codec.kind() == kind)
+    }
+
+    /// A sound wants the slot with the number of its owner's picture.
+    fn prefer_pictures_slots(&self, index: usize, audio: &mut [Wish]) {
+        let participant = &self.participants[index];
+        let pictures = participant.slots_of(Kind::Video);
+        for wish in audio {
+            wish.preferred = pictures.iter().position(|&at| {
+                let shown = participant.slots[at].publication();
+                shown.is_some_and(|shown| shown.participant == wish.publication.participant)
+            });
+        }
+    }
+
+    /// Brings the slots of one kind to what is wished.
+    fn fill_slots(&mut self, index: usize, kind: Kind, wishes: &[Wish]) {
+        let participant = &self.participants[index];
+        let slots = participant.slots_of(kind);
+        let current: Vec<_> = slots.iter().map(|&at| participant.slots[at].publication()).collect();
+        let target = assign(&current, wishes);
+        let mut changed = Vec::new();
+        for ((&at, target), current) in slots.iter().zip(&target).zip(&current) {
+            if target != current {
+                self.empty_slot(index, at);
+                changed.push(at);
+            }
+        }
+        for (&at, target) in slots.iter().zip(target) {
+            if changed.contains(&at)
+                && let Some(publication) = target
+            {
+                self.fill_slot(index, at, publication);
+            }
+        }
+    }
+
+    fn fill_slot(&mut self, index: usize, at: usize, publication: PublicationId) {
+        let Some(&publisher) = self.by_id.get(&publication.participant) else { return };
+        let owner = &mut self.participants[publisher];
+        let Some(published) = owner.publication(publication) else { return };
+        let codec = owner.publications[published].info.codec;
+        let participant = &mut self.participants[index];
+        let wish = participant.view.video.iter().find(|wish| wish.publication == publication);
+        let max_height = wish.map_or(u16::MAX, |wish| wish.max_height);
+        if participant.slots[at].fill(publication, publisher, codec, max_height) {
+            self.participants[publisher].publications[published].subscribers.push((index, at));
+        }
+    }
+
+    /// Takes a slot's publication away.
+    pub(super) fn empty_slot(&mut self, index: usize, at: usize) {
+        let slot = &mut self.participants[index].slots[at];
+        let Some(source) = slot.source else { return };
+        slot.clear();
+        if let Some(publication) = self.publication_mut(source.participant, source.publication) {
+            publication.subscribers.retain(|&subscriber| subscriber != (index, at));
+        }
+    }
+
+    /// Which encoding each subscriber of a publication gets, after what it sends changed.
+    pub(super) fn retarget_publication(&mut self, now: Instant, publisher: usize, at: usize) {
+        for (index, slot) in self.participants[publisher].publications[at].subscribers.clone() {
+            self.retarget_slot(now, index, slot);
+        }
+    }
+
+    /// Looks again at all of a publisher's encodings: one may have fallen silent.
+    pub(super) fn reconsider_publisher(&mut self, now: Instant, publisher: usize) {
+        for at in 0..self.participants[publisher].publications.len() {
+            self.retarget_publication(now, publisher, at);
+        }
+    }
+
+    /// The encodings of all of one participant's pictures.
+    pub(super) fn retarget_slots(&mut self, now: Instant, index: usize) {
+        for at in self.participants[index].slots_of(Kind::Video) {
+            self.retarget_slot(now, index, at);
+        }
+    }
+
+    /// Chooses the encoding for a slot and asks for the key frame that the change needs.
+    pub(super) fn retarget_slot(&mut self, now: Instant, index: usize, at: usize) {
+        let participant = &self.participants[index];
+        let slot = &participant.slots[at];
+        let Some(source) = slot.source else { return };
+        if slot.kind == Kind::Audio || !participant.is_connected() {
+            return;
+        }
+        let wish = participant.view.video.iter().find(|wish| wish.publication == source.publication);
+        let max_height = wish.map_or(source.max_height, |wish| wish.max_height);
+        let Some(owner) = self.participants.get(source.participant) else { return };
+        let Some(published) = owner.publication(source.publication) else { return };
+        let encoding = owner.publications[published].encoding_for(now, max_height);
+        let slot = &mut self.participants[index].slots[at];
+        let changed = slot.selector.set_target(Some(encoding));
+        if changed && let Some(encoding) = slot.selector.wanted_keyframe() {
+            self.request_keyframe(now, source.publication, encoding);
+        }
+    }
+}
+
+/// More sounds at once than this are noise; the rest waits for a slot.
+const MAX_AUDIO_SLOTS: usize = 16;
+/// What fits an offer of 128 m-lines next to the sounds.
+const MAX_VIDEO_SLOTS: usize = 64;

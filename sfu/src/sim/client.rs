@@ -1,0 +1,388 @@
+//! A simulated client: publishes marked video, watches through slots, repairs, and writes down all it received.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::id::{Mid, Ssrc};
+use crate::rtcp::{self, RtcpPacket};
+use crate::rtp::{Extender16, RtpHeader};
+use crate::sim::mark::Mark;
+use crate::sim::plain;
+
+/// What a simulated client does.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
+    /// Its number, found again in every [`Mark`].
+    pub number: u16,
+    /// Heights of the encodings it publishes, the largest first; empty for none.
+    pub publishes: Vec<u16>,
+    /// Video slots it offers.
+    pub slots: usize,
+    /// Parts of a picture.
+    pub parts: u8,
+}
+
+/// A client of the simulation, itself sans-IO.
+pub struct Client {
+    /// What it does.
+    pub plan: ClientPlan,
+    /// Its address.
+    pub address: SocketAddr,
+    /// What came, per slot.
+    pub slots: Vec<Watched>,
+    /// Packets of each encoding that were sent, first sendings only.
+    pub published: Vec<u64>,
+    ufrag: Option<String>,
+    connected: bool,
+    encodings: Vec<Sending>,
+    out: VecDeque<Bytes>,
+    next_frame: Option<Instant>,
+    next_check: Option<Instant>,
+    next_repair: Option<Instant>,
+}
+
+/// What a slot received.
+pub struct Watched {
+    /// The slot's m-line.
+    pub mid: Mid,
+    /// Marks by extended sequence number, repaired ones included.
+    pub received: BTreeMap<u64, Mark>,
+    /// RTP timestamps by extended sequence number.
+    pub timestamps: BTreeMap<u64, u32>,
+    /// Numbers that came twice with different contents: a fault.
+    pub contradictions: u64,
+    /// When the first complete key frame began to arrive.
+    pub first_key: Option<Instant>,
+    ssrc: Ssrc,
+    rtx_ssrc: Ssrc,
+    extender: Extender16,
+    /// Missing numbers, with the time of the last request and how many were made.
+    missing: BTreeMap<u64, (Option<Instant>, u32)>,
+}
+
+struct Sending {
+    ssrc: u32,
+    sequence: u16,
+    rtx_sequence: u16,
+    frame: u32,
+    wants_key: bool,
+    history: VecDeque<(u16, Vec<u8>)>,
+}
+
+impl Client {
+    /// A client that has said nothing yet.
+    pub fn new(plan: ClientPlan, address: SocketAddr) -> Self {
+        let sending = |index: usize| Sending {
+            ssrc: u32::from(plan.number) * 100 + index as u32 + 1,
+            // Close to the end of the cycle, so that every run sees the numbers wrap.
+            sequence: 65_000,
+            rtx_sequence: 0,
+            frame: 0,
+            wants_key: true,
+            history: VecDeque::new(),
+        };
+        let encodings: Vec<_> = (0..plan.publishes.len()).map(sending).collect();
+        Self {
+            published: vec![0; encodings.len()],
+            plan,
+            address,
+            slots: Vec::new(),
+            ufrag: None,
+            connected: false,
+            encodings,
+            out: VecDeque::new(),
+            next_frame: None,
+            next_check: None,
+            next_repair: None,
+        }
+    }
+
+    /// Its offer: one simulcast publication if it publishes, then its slots.
+    pub fn offer(&self) -> String {
+        let lines = self.plan.slots + usize::from(!self.plan.publishes.is_empty());
+        let mids: Vec<String> = (0..lines).map(|mid| mid.to_string()).collect();
+        let mut sdp = format!(
+            "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n",
+            u32::from(self.plan.number) + 1,
+            mids.join(" ")
+        );
+        for (at, mid) in mids.iter().enumerate() {
+            let publishes = at == 0 && !self.plan.publishes.is_empty();
+            let _ = write!(
+                sdp,
+                "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:sim{number:05}\r\n\
+                 a=ice-pwd:simulatedPasswordOf24chars\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=mid:{mid}\r\n\
+                 a=rtcp-mux\r\na={direction}\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
+                 a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=extmap:{MID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+                 a=extmap:{RID} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
+                 a=extmap:{REPAIRED} urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n",
+                number = self.plan.number,
+                fingerprint = ["5A"; 32].join(":"),
+                direction = if publishes { "sendonly" } else { "recvonly" },
+            );
+            if publishes {
+                let rids: Vec<String> = (0..self.plan.publishes.len()).map(|rid| format!("r{rid}")).collect();
+                for rid in &rids {
+                    let _ = write!(sdp, "a=rid:{rid} send\r\n");
+                }
+                let _ = write!(sdp, "a=simulcast:send {}\r\n", rids.join(";"));
+            }
+        }
+        sdp
+    }
+
+    /// Takes the answer: from here on it checks the connection and watches its slots.
+    ///
+    /// # Panics
+    ///
+    /// When the answer lacks what every answer has: a simulation ends there.
+    pub fn handle_answer(&mut self, now: Instant, answer: &str) {
+        let line = |prefix: &str| answer.lines().find_map(|line| line.strip_prefix(prefix));
+        self.ufrag = line("a=ice-ufrag:").map(str::to_owned);
+        assert!(self.ufrag.is_some(), "an answer without a ufrag");
+        for section in answer.split("\r\nm=").skip(1) {
+            let value = |prefix: &str| section.lines().find_map(|line| line.strip_prefix(prefix));
+            let Some(group) = value("a=ssrc-group:FID ") else { continue };
+            let ssrcs: Vec<u32> = group.split(' ').filter_map(|ssrc| ssrc.parse().ok()).collect();
+            let mid = value("a=mid:").and_then(|mid| Mid::new(mid.as_bytes()).ok());
+            let (Some(mid), &[ssrc, rtx_ssrc]) = (mid, &ssrcs[..]) else { panic!("a slot without identity") };
+            if self.slots.iter().all(|slot| slot.mid != mid) {
+                self.slots.push(Watched::new(mid, Ssrc(ssrc), Ssrc(rtx_ssrc)));
+            }
+        }
+        self.next_check.get_or_insert(now);
+    }
+
+    /// Takes one datagram from the server.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &Bytes) {
+        match datagram.as_ref() {
+            [0, 1, ..] if !self.connected => {
+                self.connected = true;
+                self.next_frame = Some(now);
+                self.next_repair = Some(now + REPAIR_EVERY);
+            }
+            [128..=191, 192..=223, ..] => self.handle_rtcp(datagram),
+            [128..=191, ..] => self.handle_rtp(now, datagram),
+            _ => {}
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.next_check) {
+            self.next_check = Some(now + if self.connected { CHECK_EVERY } else { CHECK_AGAIN });
+            if let Some(ufrag) = &self.ufrag {
+                self.out.push_back(plain::check(ufrag));
+            }
+        }
+        if due(self.next_frame) {
+            self.next_frame = Some(now + FRAME_EVERY);
+            self.send_frames();
+        }
+        if due(self.next_repair) {
+            self.next_repair = Some(now + REPAIR_EVERY);
+            self.repair(now);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.next_check, self.next_frame, self.next_repair].into_iter().flatten().min()
+    }
+
+    /// Next datagram for the server.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.out.pop_front()
+    }
+
+    /// Stops publishing; what is on its way can still be repaired.
+    pub fn stop_publishing(&mut self) {
+        self.next_frame = None;
+    }
+
+    fn send_frames(&mut self) {
+        let parts = self.plan.parts;
+        for (encoding, sending) in self.encodings.iter_mut().enumerate() {
+            let key = std::mem::take(&mut sending.wants_key);
+            for part in 0..parts {
+                let mark = Mark {
+                    publisher: self.plan.number,
+                    encoding: encoding as u8,
+                    frame: sending.frame,
+                    part,
+                    parts,
+                    key,
+                };
+                let payload = mark.write(PART_BYTES, self.plan.publishes[encoding]);
+                let timestamp = sending.frame.wrapping_mul(3000).wrapping_add(sending.ssrc);
+                let header = Header {
+                    payload_type: 96,
+                    marker: part + 1 == parts,
+                    sequence: sending.sequence,
+                    timestamp,
+                    ssrc: sending.ssrc,
+                };
+                let packet = header.write(RID, encoding, &payload);
+                self.out.push_back(packet.into());
+                let repair = [&sending.sequence.to_be_bytes()[..], &payload].concat();
+                let header = Header { payload_type: 97, ssrc: sending.ssrc + 50, ..header };
+                sending.history.push_back((sending.sequence, header.write(REPAIRED, encoding, &repair)));
+                if sending.history.len() > HISTORY {
+                    sending.history.pop_front();
+                }
+                sending.sequence = sending.sequence.wrapping_add(1);
+                self.published[encoding] += 1;
+            }
+            sending.frame += 1;
+        }
+    }
+
+    fn handle_rtcp(&mut self, datagram: &[u8]) {
+        for packet in rtcp::parse(datagram) {
+            match packet {
+                RtcpPacket::Pli { media } => {
+                    for sending in self.encodings.iter_mut().filter(|sending| sending.ssrc == media.0) {
+                        sending.wants_key = true;
+                    }
+                }
+                RtcpPacket::Nack { media, lost } => {
+                    let Some(sending) = self.encodings.iter_mut().find(|sending| sending.ssrc == media.0)
+                    else {
+                        continue;
+                    };
+                    for wanted in lost {
+                        let Some((_, packet)) =
+                            sending.history.iter().find(|(sequence, _)| *sequence == wanted)
+                        else {
+                            continue;
+                        };
+                        let mut packet = packet.clone();
+                        packet[2..4].copy_from_slice(&sending.rtx_sequence.to_be_bytes());
+                        sending.rtx_sequence = sending.rtx_sequence.wrapping_add(1);
+                        self.out.push_back(packet.into());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn handle_rtp(&mut self, now: Instant, datagram: &Bytes) {
+        let Some(header) = RtpHeader::parse(datagram) else { return };
+        let payload = &datagram[header.header_len..header.payload_end];
+        for slot in &mut self.slots {
+            if slot.ssrc == header.ssrc {
+                let number = slot.extender.extend(header.sequence);
+                slot.take(now, number, header.timestamp, payload);
+            } else if slot.rtx_ssrc == header.ssrc && payload.len() > 2 {
+                let number = slot.extender.peek(u16::from_be_bytes([payload[0], payload[1]]));
+                slot.take(now, number, header.timestamp, &payload[2..]);
+            }
+        }
+    }
+
+    fn repair(&mut self, now: Instant) {
+        for slot in &mut self.slots {
+            let again = |asked: &Option<Instant>| asked.is_none_or(|at| now.duration_since(at) >= ASK_AGAIN);
+            let mut wanted = Vec::new();
+            for (&number, (asked, times)) in &mut slot.missing {
+                if again(asked) && *times < ASK_AT_MOST {
+                    *asked = Some(now);
+                    *times += 1;
+                    wanted.push(number);
+                }
+            }
+            if !wanted.is_empty() {
+                let mut out = Vec::new();
+                rtcp::write_nack(&mut out, Ssrc(u32::from(self.plan.number)), slot.ssrc, &wanted);
+                self.out.push_back(out.into());
+            }
+        }
+    }
+}
+
+impl Watched {
+    fn new(mid: Mid, ssrc: Ssrc, rtx_ssrc: Ssrc) -> Self {
+        Self {
+            mid,
+            received: BTreeMap::new(),
+            timestamps: BTreeMap::new(),
+            contradictions: 0,
+            first_key: None,
+            ssrc,
+            rtx_ssrc,
+            extender: Extender16::default(),
+            missing: BTreeMap::new(),
+        }
+    }
+
+    /// Numbers between the first and the last that never came.
+    pub fn gaps(&self) -> u64 {
+        let (Some(first), Some(last)) = (self.received.keys().next(), self.received.keys().last()) else {
+            return 0;
+        };
+        last - first + 1 - self.received.len() as u64
+    }
+
+    fn take(&mut self, now: Instant, number: u64, timestamp: u32, payload: &[u8]) {
+        let Some(mark) = Mark::read(payload) else {
+            self.contradictions += 1;
+            return;
+        };
+        let (first, last) = (self.received.keys().next(), self.received.keys().last());
+        if let (Some(&first), Some(&last)) = (first, last) {
+            // The very first to arrive may have overtaken its predecessors.
+            for lost in (last + 1..number).chain(number + 1..first) {
+                self.missing.insert(lost, (None, 0));
+            }
+        }
+        self.missing.remove(&number);
+        if mark.key {
+            self.first_key.get_or_insert(now);
+        }
+        self.timestamps.insert(number, timestamp);
+        if self.received.insert(number, mark).is_some_and(|former| former != mark) {
+            self.contradictions += 1;
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Header {
+    payload_type: u8,
+    marker: bool,
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+}
+
+impl Header {
+    /// With the m-line and the rid in one-byte extensions (RFC 8285): every client publishes on mid 0.
+    fn write(&self, rid_id: u8, encoding: usize, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x90, self.payload_type | u8::from(self.marker) << 7];
+        packet.extend(self.sequence.to_be_bytes());
+        packet.extend(self.timestamp.to_be_bytes());
+        packet.extend(self.ssrc.to_be_bytes());
+        let rid = [rid_id << 4 | 1, b'r', b'0' + encoding as u8];
+        packet.extend([0xbe, 0xde, 0, 2, MID << 4, b'0', rid[0], rid[1], rid[2], 0, 0, 0]);
+        packet.extend(payload);
+        packet
+    }
+}
+
+const MID: u8 = 1;
+const RID: u8 = 2;
+const REPAIRED: u8 = 3;
+const PART_BYTES: usize = 900;
+const HISTORY: usize = 600;
+const FRAME_EVERY: Duration = Duration::from_millis(33);
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+const CHECK_AGAIN: Duration = Duration::from_millis(200);
+const REPAIR_EVERY: Duration = Duration::from_millis(10);
+const ASK_AGAIN: Duration = Duration::from_millis(60);
+const ASK_AT_MOST: u32 = 15;

@@ -1,0 +1,83 @@
+//! What simulated video says of itself: who sent it, which picture, which part.
+
+/// The contents of one packet of simulated VP8.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Mark {
+    /// The publisher's number in the simulation.
+    pub publisher: u16,
+    /// Index of the simulcast encoding.
+    pub encoding: u8,
+    /// Counts the encoding's pictures from 0.
+    pub frame: u32,
+    /// The packet's place in the picture, from 0.
+    pub part: u8,
+    /// Of how many.
+    pub parts: u8,
+    /// It belongs to a key frame.
+    pub key: bool,
+}
+
+impl Mark {
+    /// A VP8 payload (RFC 7741) of `size` bytes that carries the mark: descriptor with a 15-bit picture id and TL0PICIDX, for a first part the
+    /// frame header with the picture's height.
+    pub fn write(&self, size: usize, height: u16) -> Vec<u8> {
+        let first = self.part == 0;
+        let mut payload = vec![0x80 | if first { 0x10 } else { 0 }, 0xc0];
+        payload.extend((0x8000 | (self.frame & 0x7fff) as u16).to_be_bytes());
+        payload.push(self.frame as u8);
+        if first {
+            // RFC 6386 section 9.1: the lowest bit of a key frame's tag is 0.
+            payload.extend([if self.key { 0x10 } else { 0x11 }, 0x02, 0x00]);
+            if self.key {
+                payload.extend([0x9d, 0x01, 0x2a]);
+                payload.extend((height / 9 * 16).to_le_bytes());
+                payload.extend(height.to_le_bytes());
+            }
+        }
+        payload.extend(MAGIC);
+        payload.extend(self.publisher.to_be_bytes());
+        payload.extend(self.frame.to_be_bytes());
+        payload.extend([self.encoding, self.part, self.parts, u8::from(self.key)]);
+        payload.resize(size.max(payload.len()), 0xa5);
+        payload
+    }
+
+    /// Finds the mark in a payload that [`write`](Self::write) made, whatever became of its descriptor's numbers.
+    pub fn read(payload: &[u8]) -> Option<Self> {
+        let at = payload.windows(MAGIC.len()).take(SEARCH).position(|window| window == MAGIC)?;
+        let mark = payload.get(at + MAGIC.len()..)?.first_chunk::<10>()?;
+        let [p0, p1, f0, f1, f2, f3, encoding, part, parts, key] = *mark;
+        Some(Self {
+            publisher: u16::from_be_bytes([p0, p1]),
+            frame: u32::from_be_bytes([f0, f1, f2, f3]),
+            encoding,
+            part,
+            parts,
+            key: key != 0,
+        })
+    }
+}
+
+const MAGIC: [u8; 4] = *b"MARK";
+/// Descriptor and frame header are never longer.
+const SEARCH: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Codec, PayloadInfo};
+
+    #[test]
+    fn a_marked_payload_is_vp8_and_keeps_its_mark() {
+        for (part, key) in [(0, true), (0, false), (1, true)] {
+            let mark = Mark { publisher: 3, encoding: 1, frame: 70_000, part, parts: 2, key };
+            let payload = mark.write(600, 720);
+            assert_eq!(payload.len(), 600);
+            assert_eq!(Mark::read(&payload), Some(mark));
+            let info = PayloadInfo::inspect(Codec::Vp8, &payload);
+            assert_eq!(info.starts_keyframe, key && part == 0);
+            assert_eq!(info.dimensions, (key && part == 0).then_some((1280, 720)));
+        }
+        assert_eq!(Mark::read(&[0; 40]), None);
+    }
+}

@@ -1,0 +1,219 @@
+//! The deterministic simulation: a shard, a seeded network and simulated clients in virtual time.
+//!
+//! One seed is one run, byte for byte; [`World::trace`] is a digest of everything that was sent and told, to compare runs by.
+
+mod client;
+mod mark;
+mod network;
+mod plain;
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+pub use client::{Client, ClientPlan, Watched};
+pub use mark::Mark;
+pub use network::{Delivery, Line, Network};
+pub use plain::{Frame, PlainContext, PlainTransport, check, message, read_message};
+
+use crate::config::Limits;
+use crate::id::{ParticipantId, PublicationId, RoomId};
+use crate::message::{Command, Event};
+use crate::shard::{Shard, ShardConfig};
+use crate::view::{VideoWish, View};
+
+/// A whole simulation.
+pub struct World {
+    /// The shard under test.
+    pub shard: Shard<PlainTransport>,
+    /// All lines.
+    pub network: Network,
+    /// The clients by their numbers; `None` after they left.
+    pub clients: Vec<Option<Client>>,
+    /// Every event of the shard, as it came.
+    pub events: Vec<Event>,
+    /// What each client watches: a height for every publication it is told of.
+    pub max_height: u16,
+    /// Virtual now.
+    pub now: Instant,
+    origin: Instant,
+    publications: Vec<PublicationId>,
+    trace: DefaultHasher,
+}
+
+impl World {
+    /// An empty world.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "virtual time starts at any instant; only differences are seen"
+    )]
+    pub fn new(seed: u64) -> Self {
+        let origin = Instant::now();
+        let config = ShardConfig { candidates: vec![SERVER.into()], limits: Limits::default() };
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        Self {
+            shard: Shard::new(config, PlainContext::default(), bytes),
+            network: Network::new(seed),
+            clients: Vec::new(),
+            events: Vec::new(),
+            max_height: 720,
+            now: origin,
+            origin,
+            publications: Vec::new(),
+            trace: DefaultHasher::new(),
+        }
+    }
+
+    /// A client joins the one room and offers. Its number is its index in [`clients`](Self::clients).
+    pub fn join(&mut self, publishes: &[u16], slots: usize, line: Line) -> usize {
+        let number = self.clients.len();
+        let plan = ClientPlan { number: number as u16, publishes: publishes.to_vec(), slots, parts: 5 };
+        let client = Client::new(plan, up(number));
+        let offer = client.offer();
+        self.network.set_line(up(number), line.clone());
+        self.network.set_line(down(number), line);
+        self.clients.push(Some(client));
+        let participant = participant(number);
+        self.shard.handle_message(self.now, Command::Join { room: RoomId(1), participant });
+        self.shard
+            .handle_message(self.now, Command::Offer { participant, request: number as u64, sdp: offer });
+        self.drain();
+        number
+    }
+
+    /// A client leaves, without a word on the media line.
+    pub fn leave(&mut self, number: usize) {
+        self.clients[number] = None;
+        self.shard.handle_message(self.now, Command::Leave { participant: participant(number) });
+        self.drain();
+    }
+
+    /// Sets what one client watches.
+    pub fn view(&mut self, number: usize, view: View) {
+        self.shard.handle_message(self.now, Command::SetView { participant: participant(number), view });
+        self.drain();
+    }
+
+    /// Lets virtual time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let clients = self.clients.iter().flatten().filter_map(Client::poll_timeout);
+            let next = clients.chain(self.network.poll_timeout()).chain(self.shard.poll_timeout()).min();
+            let Some(next) = next.filter(|&next| next <= end) else { break };
+            self.now = next.max(self.now);
+            while let Some(delivery) = self.network.poll(self.now) {
+                self.deliver(delivery);
+            }
+            if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.shard.handle_timeout(self.now);
+            }
+            for client in self.clients.iter_mut().flatten() {
+                if client.poll_timeout().is_some_and(|at| at <= self.now) {
+                    client.handle_timeout(self.now);
+                }
+            }
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    /// A digest of all that happened.
+    pub fn trace(&self) -> u64 {
+        self.trace.finish()
+    }
+
+    /// A client that is still there.
+    ///
+    /// # Panics
+    ///
+    /// When it left, or never was.
+    pub fn client(&self, number: usize) -> &Client {
+        self.clients[number].as_ref().expect("the client is there")
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        if delivery.to == SocketAddr::from(SERVER) {
+            self.shard.handle_datagram(self.now, delivery.from, BytesMut::from(&delivery.datagram[..]));
+        } else if let Some(client) =
+            self.clients.iter_mut().flatten().find(|client| client.address == delivery.to)
+        {
+            client.handle_datagram(self.now, &delivery.datagram);
+        }
+    }
+
+    /// Carries everything that waits to where it goes, until nothing does.
+    fn drain(&mut self) {
+        while let Some(event) = self.shard.poll_event() {
+            match &event {
+                Event::Connected { participant, now } => {
+                    (participant, *now - self.origin).hash(&mut self.trace)
+                }
+                event => format!("{event:?}").hash(&mut self.trace),
+            }
+            self.follow(&event);
+            self.events.push(event);
+        }
+        let (now, origin, network, trace) = (self.now, self.origin, &mut self.network, &mut self.trace);
+        self.shard.poll_transmit(now, |to, run| {
+            for datagram in run.contents.chunks(run.segment_size) {
+                (now - origin, to, datagram).hash(trace);
+                let datagram = Bytes::copy_from_slice(datagram);
+                let over = SocketAddr::new(DOWN.into(), to.port());
+                network.send(now, over, Delivery { from: SERVER.into(), to, datagram });
+            }
+        });
+        for client in self.clients.iter_mut().flatten() {
+            while let Some(datagram) = client.poll_transmit() {
+                let from = client.address;
+                network.send(now, from, Delivery { from, to: SERVER.into(), datagram });
+            }
+        }
+    }
+
+    /// What signaling would do: pass answers on, and let everybody watch everything.
+    fn follow(&mut self, event: &Event) {
+        match event {
+            Event::Answered { request, answer, .. } => {
+                let answer = answer.as_ref().expect("the simulation's offers are good");
+                if let Some(Some(client)) = self.clients.get_mut(*request as usize) {
+                    client.handle_answer(self.now, answer);
+                }
+            }
+            Event::Published { publication, .. } => self.publications.push(publication.id),
+            Event::Unpublished { publication, .. } => self.publications.retain(|known| known != publication),
+            _ => return,
+        }
+        let max_height = self.max_height;
+        let video: Vec<_> =
+            self.publications.iter().map(|&publication| VideoWish { publication, max_height }).collect();
+        for number in 0..self.clients.len() {
+            if self.clients[number].is_some() {
+                let view = View { video: video.clone(), ..View::default() };
+                self.shard
+                    .handle_message(self.now, Command::SetView { participant: participant(number), view });
+            }
+        }
+    }
+}
+
+/// The participant id of a client.
+pub fn participant(number: usize) -> ParticipantId {
+    ParticipantId(number as u64 + 1)
+}
+
+fn up(number: usize) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 10_000 + number as u16))
+}
+
+/// Names the line down to a client; nothing has this address.
+fn down(number: usize) -> SocketAddr {
+    SocketAddr::new(DOWN.into(), up(number).port())
+}
+
+const SERVER: ([u8; 4], u16) = ([127, 0, 0, 1], 7443);
+const DOWN: [u8; 4] = [127, 0, 0, 2];
