@@ -57,12 +57,12 @@ pub enum Notice {
 }
 
 /// What a client counted, at the end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum ClientResult {
     /// A publisher's.
     Publisher(PublisherCounts, WireCounts),
     /// A subscriber's.
-    Subscriber(SubscriberResult),
+    Subscriber(Box<SubscriberResult>),
 }
 
 /// What a subscriber counted, at the end.
@@ -352,14 +352,14 @@ impl Driven {
             Role::Publisher(publisher) => ClientResult::Publisher(publisher.counts(), wire),
             Role::Subscriber(subscriber) => {
                 let (video, audio) = subscriber.streams();
-                ClientResult::Subscriber(SubscriberResult {
+                ClientResult::Subscriber(Box::new(SubscriberResult {
                     id: self.client.id,
                     video,
                     audio,
                     counts: subscriber.counts(),
                     wire,
                     streams_whole: subscriber.streams_whole(),
-                })
+                }))
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use simmer_signaling::protocol::{Kind, Source, Track};
 use tokio::sync::{mpsc, watch};
 
 use crate::args::{FanoutArgs, Target};
@@ -13,7 +14,7 @@ use crate::client::{Client, ClientThread, Notice, Role};
 use crate::connection::{Connection, ConnectionPlan};
 use crate::flow::Flows;
 use crate::publisher::Publisher;
-use crate::sdp::{CandidateRule, sections};
+use crate::sdp::{CandidateRule, MediaSection, sections};
 use crate::signaling::{PUBLISHER_NAME, Session, Update, token};
 use crate::source::{MediaKind, VideoConfig};
 use crate::subscriber::Subscriber;
@@ -114,7 +115,7 @@ impl RunContext {
             .map_or_else(|| Subscriber::plan(self.args.publishers, self.args.audio), Publisher::plan);
         let mut connection = Connection::new(Instant::now(), self.local_ip, &plan)?;
         let offer = connection.offer(Instant::now())?;
-        let request = session.offer(&offer, &sources(&offer, &plan)).await?;
+        let request = session.offer(offer.clone(), tracks(&offer, &plan)).await?;
         self.tell(id, Notice::Offered(Instant::now()));
         let mut early_slots = Vec::new();
         let answer = loop {
@@ -144,7 +145,7 @@ impl RunContext {
     }
 
     async fn view(&self, id: usize, session: &mut Session) -> Result<()> {
-        if session.publications(MediaKind::Video) > 0 {
+        if session.publications(Kind::Video) > 0 {
             session.view_everything().await?;
             self.tell(id, Notice::Viewed(Instant::now()));
         }
@@ -167,12 +168,18 @@ async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// What each m-line of the offer sends, for the server.
-fn sources(offer: &str, plan: &ConnectionPlan) -> Vec<(String, &'static str)> {
+fn tracks(offer: &str, plan: &ConnectionPlan) -> Vec<Track> {
     if plan.send_video.is_none() {
         return Vec::new();
     }
-    let source = |kind| if kind == MediaKind::Video { "camera" } else { "microphone" };
-    sections(offer).into_iter().filter_map(|section| Some((section.mid, source(section.kind?)))).collect()
+    let track = |section: MediaSection| {
+        let source = match section.kind? {
+            MediaKind::Video => Source::Camera,
+            MediaKind::Audio => Source::Microphone,
+        };
+        Some(Track { mid: section.mid, source })
+    };
+    sections(offer).into_iter().filter_map(track).collect()
 }
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,15 +6,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
+use simmer_signaling::protocol::{
+    AudioWish, ClientMessage, ErrorMessage, EventBody, Hello, Kind, MediaState, Offer, Participant,
+    Publication, SUBPROTOCOL, ServerMessage, Snapshot, Track, VERSION, VideoWish, View,
+};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::args::Target;
-use crate::source::MediaKind;
 use crate::subscriber::SlotContent;
 
 /// A session whose `welcome` has come.
@@ -79,32 +83,32 @@ impl Session {
             .await
             .with_context(|| format!("no server at {}", target.address))?;
         stream.set_nodelay(true)?;
-        let url = format!("ws://{}/v1/ws", target.authority);
+        let mut request = format!("ws://{}/v1/ws", target.authority).into_client_request()?;
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
         let config = WebSocketConfig::default().read_buffer_size(4096);
-        let (socket, _) = tokio_tungstenite::client_async_with_config(url, stream, Some(config))
+        let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config))
             .await
             .context("opening the WebSocket")?;
         let mut session = Self { socket, room: RoomView::default(), next_id: 1 };
-        session.send(&json!({"type": "hello", "protocol": 1, "token": token, "name": name})).await?;
-        let welcome = session.receive().await?;
-        match welcome.kind.as_str() {
-            "welcome" => session.room.enter(&welcome.rest),
-            "error" => bail!("the server refused the session: {}", refusal(&welcome.rest)),
-            other => bail!("the server began with {other}, not with welcome"),
+        let hello =
+            Hello { protocol: VERSION, token: token.to_owned(), name: Some(name.to_owned()), resume: None };
+        session.send(&ClientMessage::Hello(hello)).await?;
+        match session.receive().await? {
+            ServerMessage::Welcome(welcome) => session.room.enter(&welcome.snapshot.unwrap_or_default()),
+            ServerMessage::Error(error) => bail!("the server refused the session: {}", refusal(&error)),
+            other => bail!("the server began with {}, not with welcome", other.name()),
         }
         Ok(session)
     }
 
-    /// Sends an offer; `tracks` says which source each m-line sends. Returns the offer's id.
+    /// Sends a first offer; returns its id.
     ///
     /// # Errors
     /// What the WebSocket says.
-    pub async fn offer(&mut self, sdp: &str, tracks: &[(String, &str)]) -> Result<u64> {
+    pub async fn offer(&mut self, sdp: String, tracks: Vec<Track>) -> Result<u64> {
         let id = self.next_id;
         self.next_id += 1;
-        let tracks: Vec<Value> =
-            tracks.iter().map(|(mid, source)| json!({"mid": mid, "source": source})).collect();
-        self.send(&json!({"type": "offer", "id": id, "sdp": sdp, "tracks": tracks, "fresh": true})).await?;
+        self.send(&ClientMessage::Offer(Offer { id, sdp, tracks, fresh: true })).await?;
         Ok(id)
     }
 
@@ -113,19 +117,17 @@ impl Session {
     /// # Errors
     /// What the WebSocket says.
     pub async fn view_everything(&mut self) -> Result<()> {
-        let video: Vec<Value> = self
-            .room
-            .publications
-            .iter()
-            .filter(|(_, publication)| publication.kind == Some(MediaKind::Video))
-            .map(|(id, _)| json!({"publication": id, "max_height": VIEW_HEIGHT}))
+        let publications =
+            self.room.publications.values().filter(|publication| publication.kind == Kind::Video);
+        let video = publications
+            .map(|publication| VideoWish { publication: publication.id.clone(), max_height: VIEW_HEIGHT })
             .collect();
-        self.send(&json!({"type": "view", "view": {"video": video, "audio": "all"}})).await
+        self.send(&ClientMessage::View { view: View { video, audio: AudioWish::All } }).await
     }
 
     /// How many publications of that kind the room has.
-    pub fn publications(&self, kind: MediaKind) -> usize {
-        self.room.publications.values().filter(|publication| publication.kind == Some(kind)).count()
+    pub fn publications(&self, kind: Kind) -> usize {
+        self.room.publications.values().filter(|publication| publication.kind == kind).count()
     }
 
     /// The next message's meaning.
@@ -134,7 +136,7 @@ impl Session {
     /// A closed WebSocket, or a message that is none of the protocol's. Cancel safe.
     pub async fn next(&mut self) -> Result<Update> {
         let message = self.receive().await?;
-        self.room.apply(&message)
+        Ok(self.room.apply(message))
     }
 
     /// Leaves the room and closes.
@@ -142,13 +144,14 @@ impl Session {
     /// # Errors
     /// What the WebSocket says.
     pub async fn leave(&mut self) -> Result<()> {
-        self.send(&json!({"type": "leave"})).await?;
+        self.send(&ClientMessage::Leave {}).await?;
         while self.receive().await.is_ok() {}
         Ok(())
     }
 
-    async fn send(&mut self, message: &Value) -> Result<()> {
-        self.socket.send(Message::text(message.to_string())).await.context("sending to the server")
+    async fn send(&mut self, message: &ClientMessage) -> Result<()> {
+        let text = serde_json::to_string(message)?;
+        self.socket.send(Message::text(text)).await.context("sending to the server")
     }
 
     async fn receive(&mut self) -> Result<ServerMessage> {
@@ -167,14 +170,6 @@ impl Session {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct ServerMessage {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(flatten)]
-    rest: Value,
-}
-
 /// The room, as far as slots are told by it.
 #[derive(Debug, Default)]
 struct RoomView {
@@ -183,112 +178,93 @@ struct RoomView {
     publications: BTreeMap<String, Publication>,
 }
 
-#[derive(Debug)]
-struct Publication {
-    publisher: Option<u32>,
-    kind: Option<MediaKind>,
-}
-
 impl RoomView {
-    fn enter(&mut self, welcome: &Value) {
-        let list = |name: &str| welcome["snapshot"][name].as_array().into_iter().flatten();
-        list("participants").for_each(|participant| self.participant(participant));
-        list("publications").for_each(|publication| self.publication(publication));
-    }
-
-    fn participant(&mut self, participant: &Value) {
-        let number =
-            participant["name"].as_str().and_then(|name| name.strip_prefix(PUBLISHER_NAME)?.parse().ok());
-        if let (Some(id), Some(number)) = (participant["id"].as_str(), number) {
-            self.publishers.insert(id.to_owned(), number);
+    fn enter(&mut self, snapshot: &Snapshot) {
+        snapshot.participants.iter().for_each(|state| self.participant(&state.participant));
+        for state in &snapshot.publications {
+            self.publications.insert(state.publication.id.clone(), state.publication.clone());
         }
     }
 
-    fn publication(&mut self, publication: &Value) {
-        let Some(id) = publication["id"].as_str() else { return };
-        let kind = match publication["kind"].as_str() {
-            Some("video") => Some(MediaKind::Video),
-            Some("audio") => Some(MediaKind::Audio),
-            _ => None,
-        };
-        let participant = publication["participant"].as_str().unwrap_or_default();
-        let publisher = self.publishers.get(participant).copied();
-        self.publications.insert(id.to_owned(), Publication { publisher, kind });
+    fn participant(&mut self, participant: &Participant) {
+        let number = participant.name.strip_prefix(PUBLISHER_NAME).and_then(|number| number.parse().ok());
+        if let Some(number) = number {
+            self.publishers.insert(participant.id.clone(), number);
+        }
     }
 
-    fn apply(&mut self, message: &ServerMessage) -> Result<Update> {
-        let rest = &message.rest;
-        Ok(match message.kind.as_str() {
-            "answer" => {
-                let sdp = rest["sdp"].as_str().context("an answer without sdp")?;
-                Update::Answer(rest["re"].as_u64().context("an answer to nothing")?, sdp.to_owned())
+    fn apply(&mut self, message: ServerMessage) -> Update {
+        match message {
+            ServerMessage::Answer(answer) => Update::Answer(answer.re, answer.sdp),
+            ServerMessage::Slots(slots) => {
+                let shown = |id: String| {
+                    let publication = self.publications.get(&id)?;
+                    self.publishers.get(&publication.participant).copied()
+                };
+                Update::Slots(
+                    slots
+                        .slots
+                        .into_iter()
+                        .map(|slot| (slot.mid, slot.publication.and_then(shown)))
+                        .collect(),
+                )
             }
-            "event" => match rest["kind"].as_str() {
-                Some("joined") => {
-                    self.participant(&rest["participant"]);
+            ServerMessage::Event(event) => match event.body {
+                EventBody::Joined { participant } => {
+                    self.participant(&participant);
                     Update::Nothing
                 }
-                Some("published") => {
-                    self.publication(&rest["publication"]);
+                EventBody::Published { publication } => {
+                    self.publications.insert(publication.id.clone(), publication);
                     Update::Publications
                 }
-                Some("unpublished") => {
-                    self.publications.remove(rest["publication"].as_str().unwrap_or_default());
+                EventBody::Unpublished { publication } => {
+                    self.publications.remove(&publication);
                     Update::Publications
                 }
                 _ => Update::Nothing,
             },
-            "slots" => Update::Slots(
-                rest["slots"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|slot| {
-                        let shown =
-                            slot["publication"].as_str().and_then(|id| self.publications.get(id)?.publisher);
-                        Some((slot["mid"].as_str()?.to_owned(), shown))
-                    })
-                    .collect(),
-            ),
-            "media" if rest["state"] == "lost" => {
-                Update::MediaLost(rest["reason"].as_str().unwrap_or("no reason").to_owned())
+            ServerMessage::Media(media) if media.state == MediaState::Lost => {
+                Update::MediaLost(media.reason.unwrap_or_else(|| "no reason given".to_owned()))
             }
-            "error" => Update::Refused(rest["re"].as_u64(), refusal(rest)),
+            ServerMessage::Error(error) => Update::Refused(error.re, refusal(&error)),
             _ => Update::Nothing,
-        })
+        }
     }
 }
 
-fn refusal(error: &Value) -> String {
-    let word = |name: &str| error[name].as_str().unwrap_or("?").to_owned();
-    format!("{}: {}", word("code"), word("message"))
+fn refusal(error: &ErrorMessage) -> String {
+    format!("{:?}: {}", error.code, error.message)
 }
 
 /// What publishers are called, before their number.
 pub const PUBLISHER_NAME: &str = "publisher ";
-const VIEW_HEIGHT: u32 = 1080;
+const VIEW_HEIGHT: u16 = 1080;
 const TOKEN_SECONDS: u64 = 3600;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     fn apply(room: &mut RoomView, message: Value) -> Update {
-        room.apply(&serde_json::from_value(message).expect("a message")).expect("a valid one")
+        room.apply(serde_json::from_value(message).expect("a message"))
     }
 
     #[test]
     fn slots_are_told_by_the_publisher_behind_them() {
         let mut room = RoomView::default();
-        room.enter(&json!({"snapshot": {
-            "participants": [{"id": "pA", "name": "publisher 0", "role": "participant", "present": true}],
-            "publications": [{"id": "pA-0", "participant": "pA", "kind": "video", "source": "camera"}],
-        }}));
-        let joined = json!({"type": "event", "seq": 3, "kind": "joined", "participant": {"id": "pB", "name": "publisher 1"}});
-        assert_eq!(apply(&mut room, joined), Update::Nothing);
-        let publication = json!({"id": "pB-0", "participant": "pB", "kind": "audio", "source": "microphone"});
-        let published = json!({"type": "event", "seq": 4, "kind": "published", "publication": publication});
+        let participant = |id: &str, name: &str| json!({"id": id, "name": name, "role": "participant"});
+        let joined = |seq: u64, participant: Value| json!({"type": "event", "seq": seq, "at": 0, "by": null, "kind": "joined", "participant": participant});
+        let published = |seq: u64, id: &str, participant: &str, kind: &str, source: &str| {
+            let publication = json!({"id": id, "participant": participant, "kind": kind, "source": source, "simulcast": false});
+            json!({"type": "event", "seq": seq, "at": 0, "by": null, "kind": "published", "publication": publication})
+        };
+        assert_eq!(apply(&mut room, joined(1, participant("pA", "publisher 0"))), Update::Nothing);
+        apply(&mut room, published(2, "pA-0", "pA", "video", "camera"));
+        assert_eq!(apply(&mut room, joined(3, participant("pB", "publisher 1"))), Update::Nothing);
+        let published = published(4, "pB-0", "pB", "audio", "microphone");
         assert_eq!(apply(&mut room, published), Update::Publications);
         let slots = json!({"type": "slots", "slots": [
             {"mid": "3", "publication": "pB-0"}, {"mid": "4", "publication": null}, {"mid": "5", "publication": "pA-0"},
@@ -302,7 +278,7 @@ mod tests {
     fn refusals_and_losses_are_told() {
         let mut room = RoomView::default();
         let error = json!({"type": "error", "re": 7, "code": "not_allowed", "message": "No."});
-        assert_eq!(apply(&mut room, error), Update::Refused(Some(7), "not_allowed: No.".into()));
+        assert_eq!(apply(&mut room, error), Update::Refused(Some(7), "NotAllowed: No.".into()));
         let lost = json!({"type": "media", "state": "lost", "reason": "consent_expired"});
         assert_eq!(apply(&mut room, lost), Update::MediaLost("consent_expired".into()));
         assert_eq!(apply(&mut room, json!({"type": "clock", "clock": 81250})), Update::Nothing);

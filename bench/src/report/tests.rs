@@ -102,7 +102,7 @@ fn percentiles_are_in_the_unit_asked_for() {
     let mut histogram = Histogram::<u64>::new_with_bounds(1, 1_000_000, 3).expect("valid bounds");
     assert_eq!(Percentiles::of(&histogram, 1.0), Percentiles::default());
     (1..=1000).for_each(|value| histogram.record(value).expect("in range"));
-    let percentiles = Percentiles::of(&histogram, 0.001);
-    assert_eq!((percentiles.count, percentiles.min, percentiles.p50), (1000, 0.001, 0.5));
-    assert_eq!((percentiles.p95, percentiles.max), (0.95, 1.0));
+    let percentiles = Percentiles::of(&histogram, 0.5);
+    assert_eq!((percentiles.count, percentiles.min, percentiles.p50), (1000, 0.5, 250.0));
+    assert_eq!((percentiles.p95, percentiles.p99, percentiles.max), (475.0, 495.0, 500.0));
 }
