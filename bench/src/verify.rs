@@ -96,6 +96,7 @@ pub struct StreamVerifier {
     kind: MediaKind,
     ticks_per_frame: u32,
     counts: StreamCounts,
+    publisher: Option<u32>,
     seen: SeenWindow,
     last: Option<Last>,
     frames: BTreeMap<u32, FrameProgress>,
@@ -113,6 +114,7 @@ impl StreamVerifier {
             kind,
             ticks_per_frame,
             counts: StreamCounts::default(),
+            publisher: None,
             seen: SeenWindow::default(),
             last: None,
             frames: BTreeMap::new(),
@@ -136,6 +138,9 @@ impl StreamVerifier {
         };
         if packet.marker != (self.kind == MediaKind::Video && mark.index + 1 == mark.count) {
             self.counts.marker_errors += 1;
+        }
+        if self.publisher.replace(mark.publisher).is_some_and(|before| before != mark.publisher) {
+            self.restart();
         }
         let mut verdict = Verdict { mark, measured: false, completed: None };
         match self.seen.insert(mark.number) {
@@ -162,7 +167,7 @@ impl StreamVerifier {
         self.counts
     }
 
-    /// Forgets where the stream stood, because the slot shows another publication now.
+    /// Forgets where the stream stood: it carries another publisher's content now, or will.
     pub fn restart(&mut self) {
         self.counts.frames_incomplete += self.frames.len() as u64;
         self.seen = SeenWindow::default();

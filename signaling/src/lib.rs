@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Simmer's rooms and how clients talk to them.
+
+pub mod protocol;
