@@ -1,2 +1,63 @@
-//! Load tester.
-fn main() {}
+//! `simmer-bench`: exit code 0 when every objective is met, 1 when one is missed, 2 when the run failed.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use clap::Parser as _;
+use simmer_bench::args::{Cli, Command, FanoutArgs, LinkArgs};
+use simmer_bench::fanout;
+use simmer_bench::relay::Relay;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,rtc=off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let done = match cli.command {
+        Command::Fanout(args) => run_fanout(args),
+        Command::Link(args) => run_link(&args).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether every objective is met.
+#[allow(clippy::print_stdout, reason = "the report is the program's output")]
+fn run_fanout(args: FanoutArgs) -> Result<bool> {
+    let json = args.json;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(fanout::run(args))?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(report.is_met())
+}
+
+#[allow(clippy::print_stdout, reason = "scripts read the address")]
+fn run_link(args: &LinkArgs) -> Result<()> {
+    let (up, down) = args.configs()?;
+    let relay = Relay::bind(args.listen, args.to, up, down)?;
+    println!("relaying {} to {}", relay.local_addr(), args.to);
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    let thread = std::thread::spawn(move || relay.run(&stopped));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(tokio::signal::ctrl_c())?;
+    stop.store(true, Ordering::Relaxed);
+    let stats = thread.join().map_err(|_| anyhow::anyhow!("the relay panicked"))??;
+    println!(
+        "{} clients, {} datagrams refused\nup:   {:?}\ndown: {:?}",
+        stats.clients, stats.refused, stats.up, stats.down
+    );
+    Ok(())
+}

@@ -3,6 +3,9 @@
 mod keyframe;
 pub mod vp8;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 /// Audio or video.

@@ -29,11 +29,15 @@ impl SourceClock {
         Self { rate, anchor: None, report: None }
     }
 
-    /// The first packet anchors the clock until a report comes.
+    /// The first packet anchors the clock until a report comes. Without reports the anchor moves along, before timestamps wrap.
     #[inline]
     pub fn on_packet(&mut self, timestamp: u32, arrival: Instant) {
         if self.anchor.is_none() {
             self.anchor = Some((timestamp, arrival));
+        } else if let Some((anchor, _)) = self.anchor
+            && (ANCHOR_TICKS..1 << 31).contains(&timestamp.wrapping_sub(anchor))
+        {
+            self.anchor = Some((timestamp, self.time_of(timestamp, arrival)));
         }
     }
 
@@ -55,12 +59,15 @@ impl SourceClock {
         self.anchor = Some((rtp_time, time));
     }
 
-    /// The instant a timestamp means; `arrival` when nothing is known.
+    /// The instant a timestamp means; `arrival` when nothing is known, or when that is further away than any packet travels: a publisher may
+    /// report anything.
     #[inline]
     pub fn time_of(&self, timestamp: u32, arrival: Instant) -> Instant {
         let Some((anchor, time)) = self.anchor else { return arrival };
         let ticks = i64::from(timestamp.wrapping_sub(anchor) as i32);
-        shift(time, ticks * 1_000_000_000 / i64::from(self.rate.max(1)))
+        let time = shift(time, ticks * 1_000_000_000 / i64::from(self.rate.max(1)));
+        let apart = arrival.saturating_duration_since(time).max(time.saturating_duration_since(arrival));
+        if apart > MAX_APART { arrival } else { time }
     }
 }
 
@@ -140,7 +147,7 @@ impl SlotClock {
 /// The difference of two NTP times in nanoseconds.
 fn ntp_difference(later: u64, earlier: u64) -> i64 {
     let difference = later.wrapping_sub(earlier) as i64;
-    let nanoseconds = i128::from(difference) * 1_000_000_000 >> 32;
+    let nanoseconds = (i128::from(difference) * 1_000_000_000) >> 32;
     i64::try_from(nanoseconds).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX })
 }
 
@@ -152,6 +159,10 @@ fn shift(time: Instant, nanoseconds: i64) -> Instant {
 
 /// A wall clock that differs by more than this from what it was has been set.
 const JUMP: Duration = Duration::from_secs(2);
+/// Capture and arrival of a packet are never further apart.
+const MAX_APART: Duration = Duration::from_secs(10);
+/// Minutes, at any rate.
+const ANCHOR_TICKS: u32 = 1 << 25;
 /// 2020, in the seconds of NTP; any will do.
 const NTP_START: u64 = 3_786_825_600;
 /// Ten seconds.

@@ -6,6 +6,9 @@ mod munger;
 mod selector;
 mod vp8_munger;
 
+#[cfg(test)]
+mod tests;
+
 pub use clock::{SlotClock, SourceClock};
 pub use history::{Sent, SentHistory, SourceHistory, SourcePacket};
 pub use munger::{Munged, RtpMunger};

@@ -63,6 +63,9 @@ impl RtpMunger {
     /// The numbers for a packet that is sent; `None` when it has no place: before the source's beginning, or too long ago.
     #[inline]
     pub fn forward(&mut self, sequence: u64, timestamp: u32) -> Option<Munged> {
+        if self.used > 0 && sequence > self.seen.saturating_add(MAX_JUMP) {
+            self.restart(sequence, timestamp);
+        }
         let out = self.place(sequence)?;
         self.seen = self.seen.max(sequence);
         let timestamp = timestamp.wrapping_sub(self.timestamp_offset);
@@ -71,6 +74,15 @@ impl RtpMunger {
             self.highest_timestamp = timestamp;
         }
         Some(Munged { sequence: out, timestamp })
+    }
+
+    /// The source began anew. Its jump must not reach the output, or receivers lose count of the rollovers (RFC 3711 section 3.3.1). A timestamp
+    /// out of reach follows the last one by a picture's time.
+    fn restart(&mut self, sequence: u64, timestamp: u32) {
+        let same_clock = timestamp.wrapping_sub(self.timestamp_offset);
+        let near = same_clock.wrapping_sub(self.highest_timestamp) < MAX_TICKS;
+        let out = if near { same_clock } else { self.highest_timestamp.wrapping_add(RESTART_TICKS) };
+        self.switch_to(sequence, timestamp, out);
     }
 
     /// A packet is dropped on purpose: what follows closes up. One that comes late, when its successors are sent already, leaves its number empty.
@@ -120,5 +132,11 @@ impl RtpMunger {
     }
 }
 
+/// A stream in order never goes further ahead: the ingress takes such a step for a new beginning.
+const MAX_JUMP: u64 = 3000;
+/// Ten seconds of video.
+const MAX_TICKS: u32 = 900_000;
+/// A picture at 30 per second.
+const RESTART_TICKS: u32 = 3000;
 /// How many changes of offset are remembered: late packets from before the oldest are not sent.
 const STRETCHES: usize = 16;

@@ -13,6 +13,7 @@ use crate::rtp::Extender16;
 pub struct ArrivalRecorder {
     extender: Extender16,
     origin: Option<Instant>,
+    /// From [`MAX_BEHIND`] before `next` on, so that a report which goes back tells again what it told.
     arrivals: BTreeMap<u64, Instant>,
     /// The first number that the next feedback is about.
     next: Option<u64>,
@@ -32,7 +33,7 @@ impl ArrivalRecorder {
         self.due.get_or_insert(now + INTERVAL);
         if extended < next {
             // It was reported missing; a later feedback may say otherwise.
-            if next - extended > MAX_BEHIND {
+            if next - extended > MAX_BEHIND || self.arrivals.contains_key(&extended) {
                 return;
             }
             self.next = Some(extended);
@@ -51,10 +52,13 @@ impl ArrivalRecorder {
         self.due = None;
         while let (Some(media), Some(&last)) = (self.media, self.arrivals.keys().next_back()) {
             let (Some(base), Some(origin)) = (self.next, self.origin) else { break };
+            if last < base {
+                break;
+            }
             let end = last.min(base + MAX_PACKETS - 1);
             self.write(out, sender, media, base, end, origin);
             self.next = Some(end + 1);
-            self.arrivals = self.arrivals.split_off(&(end + 1));
+            self.arrivals = self.arrivals.split_off(&(end + 1).saturating_sub(MAX_BEHIND));
         }
     }
 

@@ -4,6 +4,9 @@ mod feedback;
 mod nack;
 mod stream;
 
+#[cfg(test)]
+mod tests;
+
 pub use feedback::ArrivalRecorder;
 pub use nack::NackGenerator;
 pub use stream::{Arrival, ReceiveStream};

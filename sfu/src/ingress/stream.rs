@@ -64,21 +64,25 @@ impl ReceiveStream {
     /// Takes note of a packet, original or repaired. Each number is new once.
     #[inline]
     pub fn on_packet(&mut self, now: Instant, sequence: u16, timestamp: u32) -> Arrival {
-        let extended = self.extender.peek(sequence);
-        let highest = *self.highest.get_or_insert_with(|| {
+        let mut extended = self.extender.peek(sequence);
+        let mut highest = *self.highest.get_or_insert_with(|| {
             self.first = extended;
             extended.wrapping_sub(1)
         });
-        if extended > highest.wrapping_add(MAX_AHEAD) {
+        if extended > highest.wrapping_add(MAX_AHEAD) || extended + WINDOW_PACKETS <= highest {
             if self.stray != Some(sequence) {
                 self.stray = Some(sequence.wrapping_add(1));
                 return Arrival::Stray;
             }
-            // It restarted elsewhere: what lies between was never sent.
+            // It restarted elsewhere: what lies between was never sent. One that went back goes on in the next cycle.
+            if extended < highest {
+                extended += CYCLE;
+            }
             self.window = [0; WINDOW_WORDS];
             self.received += extended - highest - 1;
-        } else if extended + WINDOW_PACKETS <= highest {
-            return Arrival::Stray;
+            highest = extended - 1;
+            self.transit = None;
+            self.extender.restart(highest);
         }
         self.stray = None;
         if extended > highest {
@@ -87,12 +91,13 @@ impl ReceiveStream {
             }
             self.highest = Some(extended);
             self.extender.extend(sequence);
+            // One in order only: a repaired packet was held up by its repair.
+            self.measure_jitter(now, timestamp);
         } else if self.is_marked(extended) {
             return Arrival::Duplicate;
         }
         self.mark(extended, true);
         self.received += 1;
-        self.measure_jitter(now, timestamp);
         Arrival::New { sequence: extended }
     }
 
@@ -159,6 +164,7 @@ impl ReceiveStream {
     }
 }
 
+const CYCLE: u64 = 1 << 16;
 const WINDOW_WORDS: usize = 16;
 /// Numbers further behind the highest than this are not told apart any more.
 const WINDOW_PACKETS: u64 = WINDOW_WORDS as u64 * 64;

@@ -3,6 +3,9 @@
 mod parse;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use parse::{FirEntries, LostSequences, ReportBlock, ReportBlocks, RtcpPacket, datagrams, parse};
 pub use write::{SenderInfo, write_cname, write_nack, write_pli, write_receiver_report, write_sender_report};
 pub(crate) use write::{begin, end};

@@ -99,7 +99,7 @@ pub(crate) fn begin(out: &mut Vec<u8>, packet_type: u8, format: u8) -> usize {
 }
 
 pub(crate) fn end(out: &mut Vec<u8>, at: usize) {
-    while (out.len() - at) % 4 != 0 {
+    while !(out.len() - at).is_multiple_of(4) {
         out.push(0);
     }
     let words = ((out.len() - at) / 4 - 1) as u16;

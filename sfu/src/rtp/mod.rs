@@ -4,6 +4,9 @@ mod header;
 mod sequence;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use header::{AudioLevel, ExtensionValues, RtpHeader};
 pub use sequence::Extender16;
 pub use write::{EgressHeader, write_header};

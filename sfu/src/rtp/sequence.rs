@@ -15,6 +15,11 @@ impl Extender16 {
         extended
     }
 
+    /// Goes on from an extended number, wherever it lies.
+    pub fn restart(&mut self, extended: u64) {
+        self.highest = Some(extended);
+    }
+
     /// The same without remembering.
     #[inline]
     pub fn peek(&self, sequence: u16) -> u64 {

@@ -50,7 +50,7 @@ pub fn write_header(out: &mut Vec<u8>, header: &EgressHeader) -> usize {
             out.push(id << 4 | (text.len() as u8).wrapping_sub(1) & 0x0f);
             out.extend_from_slice(text);
         }
-        while (out.len() - elements) % 4 != 0 {
+        while !(out.len() - elements).is_multiple_of(4) {
             out.push(0);
         }
         let words = ((out.len() - elements) / 4) as u8;

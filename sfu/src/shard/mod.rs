@@ -253,8 +253,8 @@ impl<T: Transport> Shard<T> {
         for address in participant.addresses {
             self.by_address.remove(&address);
         }
-        if let Some(ice) = participant.ice {
-            self.by_ufrag.remove(ice.ufrag.as_bytes());
+        for ufrag in participant.ice.map(|ice| ice.ufrag).into_iter().chain(participant.former_ufrag) {
+            self.by_ufrag.remove(ufrag.as_bytes());
         }
         let room = participant.room;
         self.rooms[room].members.retain(|&member| member != index);

@@ -72,8 +72,11 @@ impl<T: Transport> Shard<T> {
                 participant.transport = Some(T::new(&self.context, now, parameters));
             }
         }
-        if let Some(former) = participant.ice.replace(local.clone()) {
-            self.by_ufrag.remove(former.ufrag.as_bytes());
+        // Checks with the former credentials are good until the first with the new ones.
+        if let Some(current) = participant.ice.replace(local.clone())
+            && let Some(former) = participant.former_ufrag.replace(current.ufrag)
+        {
+            self.by_ufrag.remove(former.as_bytes());
         }
         self.by_ufrag.insert(local.ufrag.into_bytes(), index);
     }

@@ -27,6 +27,8 @@ pub(super) struct Participant<T> {
     pub(super) room: usize,
     pub(super) transport: Option<T>,
     pub(super) ice: Option<IceCredentials>,
+    /// The ufrag before the last ICE restart.
+    pub(super) former_ufrag: Option<String>,
     pub(super) session_id: u64,
     pub(super) session_version: u64,
     pub(super) negotiated: Option<Negotiated>,
@@ -79,6 +81,7 @@ impl<T: Transport> Participant<T> {
             room,
             transport: None,
             ice: None,
+            former_ufrag: None,
             session_id,
             session_version: 0,
             negotiated: None,

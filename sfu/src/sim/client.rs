@@ -334,8 +334,10 @@ impl Watched {
             self.contradictions += 1;
             return;
         };
-        if let Some(&last) = self.received.keys().last() {
-            for lost in last + 1..number {
+        let (first, last) = (self.received.keys().next(), self.received.keys().last());
+        if let (Some(&first), Some(&last)) = (first, last) {
+            // The very first to arrive may have overtaken its predecessors.
+            for lost in (last + 1..number).chain(number + 1..first) {
                 self.missing.insert(lost, (None, 0));
             }
         }

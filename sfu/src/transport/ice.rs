@@ -134,3 +134,6 @@ impl Credentials {
 const MAX_ADDRESSES: usize = 16;
 /// Browsers check the pair in use every 2 to 5 seconds (RFC 7675 section 5.1).
 const STALE: Duration = Duration::from_secs(7);
+
+#[cfg(test)]
+mod tests;

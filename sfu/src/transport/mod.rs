@@ -2,6 +2,9 @@
 //!
 //! [`Transport`] is a seam: `RtcTransport` is what browsers speak (ICE-lite, DTLS-SRTP, SCTP); the simulation has
 //! a plain one. Everything above it sees opened RTP, opened RTCP and messages.
+//!
+//! A datagram's way in: `demux` names its protocol; a check goes to `ice` (with `stun`, its wire format), and only what comes from an address that
+//! passed one goes further: to `dtls`, from there to `sctp`, or to `srtp`. `rtc` joins them, `context` is what they share.
 
 mod context;
 mod demux;

@@ -714,7 +714,7 @@ fn strangers_get_no_reply() {
     assert_eq!(call.transport.handle_datagram(call.now, stranger, &mut hello.clone()), Incoming::Nothing);
     call.connect();
 
-    // Checks of a client that knows the names but not the password, or the password but not the names.
+    // Checks and more of another participant.
     let mut other = Call::new(Setup::default());
     let mut checks = 0;
     for _ in 0..20 {

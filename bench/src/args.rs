@@ -1,0 +1,300 @@
+//! The command line, and what it must say to be valid.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::{Args, Parser, Subcommand};
+
+use crate::link::{BurstLoss, LinkConfig};
+
+/// Virtual users for a Simmer server, and the network between.
+#[derive(Debug, Parser)]
+#[command(name = "simmer-bench", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the bench can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A room with a few publishers and many subscribers: forwarding, verified and measured.
+    Fanout(FanoutArgs),
+    /// A UDP relay in front of a media port that delays, loses and reorders.
+    Link(LinkArgs),
+}
+
+/// What `fanout` runs.
+#[derive(Clone, Debug, Args)]
+pub struct FanoutArgs {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:7443")]
+    pub url: String,
+    /// Clients that publish.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub publishers: u32,
+    /// Clients that subscribe to all publishers.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub subscribers: u32,
+    /// Seconds that are measured.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub duration: u64,
+    /// Seconds between the last subscriber's first picture and the measuring.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub warmup: u64,
+    /// Video bits per second of each publisher; k and M may follow the number.
+    #[arg(long, default_value = "1500k", value_parser = parse_bitrate)]
+    pub bitrate: u32,
+    /// Frames per second; a divisor of 90000.
+    #[arg(long, default_value_t = 30, value_parser = parse_fps)]
+    pub fps: u32,
+    /// Publishes audio as well.
+    #[arg(long)]
+    pub audio: bool,
+    /// Milliseconds between two subscribers' beginnings.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub join_interval_ms: u64,
+    /// Measures that process as the server; it must run on this machine.
+    #[arg(long)]
+    pub server_pid: Option<u32>,
+    /// Writes the report as JSON to standard output, in place of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// The server's key, to sign tokens with; by default the sample key of development servers.
+    #[arg(long, env = "SIMMER_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// The room; a new one by default.
+    #[arg(long)]
+    pub room: Option<String>,
+    /// Threads that drive the clients' media; half of the machine's by default.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Sends media to this port in place of the one the server names, to pass through `simmer-bench link`.
+    #[arg(long)]
+    pub media_port: Option<u16>,
+    /// The objective for loss, in percent of the packets that should have arrived.
+    #[arg(long, value_name = "PERCENT")]
+    pub max_loss: Option<f64>,
+    /// The objective for the 95th percentile of the join time.
+    #[arg(long, value_name = "MS")]
+    pub max_join_p95_ms: Option<f64>,
+    /// Seeds sizes, first sequence numbers and picture ids.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Allows a server that is not on this machine.
+    #[arg(long)]
+    pub allow_remote: bool,
+}
+
+/// What `link` emulates.
+#[derive(Clone, Debug, Args)]
+pub struct LinkArgs {
+    /// Where clients send to.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// The media port behind the link.
+    #[arg(long, default_value = "127.0.0.1:7443")]
+    pub to: SocketAddr,
+    /// Random loss, in percent.
+    #[arg(long, default_value_t = 0.0, value_parser = parse_percent)]
+    pub loss: f64,
+    /// Loss in bursts: the percentage of packets that begin one.
+    #[arg(long, default_value_t = 0.0, value_parser = parse_percent)]
+    pub burst: f64,
+    /// How many packets a burst lasts on average.
+    #[arg(long, default_value_t = 5.0)]
+    pub burst_length: f64,
+    /// Milliseconds each way.
+    #[arg(long, default_value_t = 0.0, value_parser = parse_ms)]
+    pub delay: f64,
+    /// Milliseconds the delay varies to both sides.
+    #[arg(long, default_value_t = 0.0, value_parser = parse_ms)]
+    pub jitter: f64,
+    /// Packets that later ones overtake, in percent.
+    #[arg(long, default_value_t = 0.0, value_parser = parse_percent)]
+    pub reorder: f64,
+    /// Packets that arrive twice, in percent.
+    #[arg(long, default_value_t = 0.0, value_parser = parse_percent)]
+    pub duplicate: f64,
+    /// Bits per second of each client's link, each way; k and M may follow the number.
+    #[arg(long, value_parser = parse_bitrate)]
+    pub rate: Option<u32>,
+    /// Bytes that may wait for a link with a rate.
+    #[arg(long, default_value_t = 150_000)]
+    pub queue: u64,
+    /// Seeds everything that is left to chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Impairs only what goes to the clients.
+    #[arg(long, conflicts_with = "up_only")]
+    pub down_only: bool,
+    /// Impairs only what comes from the clients.
+    #[arg(long)]
+    pub up_only: bool,
+    /// Allows addresses that are not on this machine.
+    #[arg(long)]
+    pub allow_remote: bool,
+}
+
+/// A server's address, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where its HTTP port is.
+    pub address: SocketAddr,
+    /// What to write in `Host`.
+    pub authority: String,
+}
+
+impl Target {
+    /// Resolves `http://host:port`.
+    ///
+    /// # Errors
+    /// Another form, an unknown host, or a host that is not this machine unless `allow_remote`.
+    pub fn resolve(url: &str, allow_remote: bool) -> Result<Self> {
+        let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("ws://"));
+        let authority = rest.context("the URL must begin with http://")?.trim_end_matches('/');
+        ensure!(
+            !authority.is_empty() && !authority.contains('/'),
+            "the URL must name a host and nothing behind it"
+        );
+        let named = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+            authority.to_owned()
+        } else {
+            format!("{authority}:80")
+        };
+        let mut addresses =
+            named.to_socket_addrs().with_context(|| format!("the host of {url}"))?.collect::<Vec<_>>();
+        // IPv4 first: a development server listens there.
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        let address = *addresses.first().with_context(|| format!("{url} has no address"))?;
+        if !allow_remote && !addresses.iter().all(|address| address.ip().is_loopback()) {
+            bail!("{url} is not on this machine; --allow-remote allows that");
+        }
+        Ok(Self { address, authority: authority.to_owned() })
+    }
+
+    /// Where a client's media socket must be to reach the server.
+    ///
+    /// # Errors
+    /// No route to it.
+    pub fn local_ip(&self) -> Result<IpAddr> {
+        let any: IpAddr = if self.address.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
+        let socket = std::net::UdpSocket::bind((any, 0))?;
+        socket.connect(self.address).context("no route to the server")?;
+        Ok(socket.local_addr()?.ip())
+    }
+}
+
+impl LinkArgs {
+    /// What happens to packets from the clients and to packets for them.
+    ///
+    /// # Errors
+    /// Addresses elsewhere, unless allowed, and bursts shorter than a packet.
+    pub fn configs(&self) -> Result<(LinkConfig, LinkConfig)> {
+        let local = self.listen.ip().is_loopback() && self.to.ip().is_loopback();
+        ensure!(
+            local || self.allow_remote,
+            "both addresses must be on this machine; --allow-remote allows others"
+        );
+        ensure!(self.burst_length >= 1.0, "a burst lasts at least one packet");
+        let burst = BurstLoss { enter: self.burst / 100.0, leave: 1.0 / self.burst_length, loss: 1.0 };
+        let impaired = LinkConfig {
+            delay: Duration::from_secs_f64(self.delay / 1000.0),
+            jitter: Duration::from_secs_f64(self.jitter / 1000.0),
+            loss: self.loss / 100.0,
+            burst: (self.burst > 0.0).then_some(burst),
+            reorder: self.reorder / 100.0,
+            duplicate: self.duplicate / 100.0,
+            rate_bps: self.rate.map(u64::from),
+            queue_bytes: self.queue,
+            seed: self.seed,
+            ..LinkConfig::default()
+        };
+        let perfect = LinkConfig { seed: self.seed, ..LinkConfig::default() };
+        Ok((if self.down_only { perfect } else { impaired }, if self.up_only { perfect } else { impaired }))
+    }
+}
+
+fn parse_bitrate(text: &str) -> Result<u32, String> {
+    let (number, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1e3),
+        None => text.strip_suffix('M').map_or((text, 1.0), |number| (number, 1e6)),
+    };
+    let number: f64 = number.parse().map_err(|_| "a number, with k or M behind it if you like".to_owned())?;
+    let rate = number * factor;
+    if !(50e3..=100e6).contains(&rate) {
+        return Err("from 50k to 100M".to_owned());
+    }
+    Ok(rate as u32)
+}
+
+fn parse_fps(text: &str) -> Result<u32, String> {
+    let fps = text.parse().map_err(|_| "a number".to_owned())?;
+    if (1..=120).contains(&fps) && 90_000 % fps == 0 {
+        return Ok(fps);
+    }
+    Err("1 to 120, and a divisor of 90000: 10, 15, 24, 25, 30, 50, 60".to_owned())
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    parse_within(text, 0.0..=100.0)
+}
+
+fn parse_ms(text: &str) -> Result<f64, String> {
+    parse_within(text, 0.0..=60_000.0)
+}
+
+fn parse_within(text: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64, String> {
+    let number = text.parse().map_err(|_| "a number".to_owned())?;
+    if range.contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("from {} to {}", range.start(), range.end()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fanout(words: &[&str]) -> Result<FanoutArgs, clap::Error> {
+        let words = ["simmer-bench", "fanout"].iter().chain(words);
+        Cli::try_parse_from(words).map(|cli| match cli.command {
+            Command::Fanout(args) => args,
+            Command::Link(_) => unreachable!("fanout was asked for"),
+        })
+    }
+
+    #[test]
+    fn bitrates_and_frame_rates_are_checked() {
+        assert_eq!(fanout(&[]).expect("defaults").bitrate, 1_500_000);
+        assert_eq!(fanout(&["--bitrate", "2.5M"]).expect("valid").bitrate, 2_500_000);
+        assert_eq!(fanout(&["--bitrate", "800000"]).expect("valid").bitrate, 800_000);
+        for wrong in [["--bitrate", "fast"], ["--bitrate", "1k"], ["--fps", "29"], ["--fps", "0"]] {
+            assert!(fanout(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_unless_allowed() {
+        let target = Target::resolve("http://127.0.0.1:7443", false).expect("local");
+        assert_eq!(target.address, SocketAddr::from(([127, 0, 0, 1], 7443)));
+        assert_eq!(target.local_ip().expect("a route"), IpAddr::from([127, 0, 0, 1]));
+        assert!(Target::resolve("http://192.0.2.1:7443", false).is_err());
+        assert!(Target::resolve("http://192.0.2.1:7443", true).is_ok());
+        for wrong in ["127.0.0.1:7443", "http://", "http://127.0.0.1:7443/room", "https://127.0.0.1"] {
+            assert!(Target::resolve(wrong, false).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn one_way_may_be_perfect() {
+        let words = ["simmer-bench", "link", "--loss", "5", "--delay", "25", "--down-only"];
+        let Command::Link(args) = Cli::try_parse_from(words).expect("valid").command else { panic!("link") };
+        let (up, down) = args.configs().expect("valid");
+        assert_eq!((up.loss, up.delay), (0.0, Duration::ZERO));
+        assert_eq!((down.loss, down.delay), (0.05, Duration::from_millis(25)));
+    }
+}

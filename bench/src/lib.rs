@@ -1,0 +1,33 @@
+//! Virtual users for a Simmer server: they publish media that says what it is, subscribe to it, and verify what
+//! arrives.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`mark`], [`source`], [`flow`] | media with its own account of itself, and what was sent of it |
+//! | [`verify`] | the check of one received stream |
+//! | [`connection`], [`tap`], [`sdp`] | a peer connection on a socket of its own |
+//! | [`publisher`], [`subscriber`], [`client`] | what clients do, and the threads that drive them |
+//! | [`signaling`], [`member`], [`fanout`] | sessions with the server, and the run they make |
+//! | [`measure`], [`findings`], [`report`] | what it cost, and what it comes to |
+//! | [`link`], [`relay`] | an emulated network, pure and as a UDP relay |
+
+pub mod args;
+pub mod client;
+pub mod clock;
+pub mod connection;
+pub mod fanout;
+pub mod findings;
+pub mod flow;
+pub mod link;
+pub mod mark;
+pub mod measure;
+pub mod member;
+pub mod publisher;
+pub mod relay;
+pub mod report;
+pub mod sdp;
+pub mod signaling;
+pub mod source;
+pub mod subscriber;
+pub mod tap;
+pub mod verify;

@@ -1,0 +1,115 @@
+use super::*;
+use crate::source::{VideoConfig, VideoSource};
+
+/// A subscriber with one video slot, and the packets of two seconds.
+fn bed() -> (Subscriber, Vec<rtp::Packet>, Instant, Arc<Flows>) {
+    let now = Instant::now();
+    let flows = Arc::new(Flows::new(1, false));
+    flows.open_window();
+    let mut subscriber = Subscriber::new(30, flows.clone());
+    subscriber.negotiated(&[MediaSection {
+        kind: Some(MediaKind::Video),
+        mid: "0".into(),
+        ssrc: Some(7),
+        rtx_ssrc: Some(8),
+        ..MediaSection::default()
+    }]);
+    subscriber.start(now);
+    let config =
+        VideoConfig { publisher: 0, bitrate_bps: 500_000, fps: 30, width: 640, height: 360, seed: 1 };
+    let mut source = VideoSource::new(config, now);
+    let mut packets = Vec::new();
+    while source.poll_timeout() < now + Duration::from_secs(2) {
+        let due = source.poll_timeout();
+        while let Some(packet) = source.poll(due) {
+            flows.flow(0, MediaKind::Video).expect("its flow").sent(packet.number);
+            packets.push(rtp::Packet {
+                header: rtp::Header {
+                    ssrc: 7,
+                    sequence_number: packets.len() as u16,
+                    timestamp: packet.timestamp,
+                    marker: packet.marker,
+                    ..rtp::Header::default()
+                },
+                payload: packet.payload,
+            });
+        }
+    }
+    (subscriber, packets, now, flows)
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("three digits")
+}
+
+#[test]
+fn a_gap_is_asked_for_until_it_is_filled_or_given_up() {
+    let (mut subscriber, packets, now, _) = bed();
+    let mut latency = histogram();
+    for at in [0, 1, 4] {
+        subscriber.handle_rtp(now, &packets[at], &mut latency);
+    }
+    let slot = &mut subscriber.slots[0];
+    assert!(slot.due_nacks(now).is_empty(), "they may just be late");
+    assert_eq!(slot.due_nacks(now + NACK_AFTER), [2, 3]);
+    let mut again = packets[2].clone();
+    again.header.ssrc = 8;
+    let mut payload = 2u16.to_be_bytes().to_vec();
+    payload.extend_from_slice(&packets[2].payload);
+    again.payload = payload.into();
+    subscriber.handle_rtp(now, &again, &mut latency);
+    let slot = &mut subscriber.slots[0];
+    let mut asked = 1;
+    let mut at = now + NACK_AFTER;
+    while slot.next_nack().is_some() {
+        at += NACK_AGAIN;
+        let due = slot.due_nacks(at);
+        asked += due.len();
+        assert!(due.iter().all(|number| *number == 3));
+    }
+    assert_eq!(asked, usize::from(NACK_TRIES));
+    assert!(slot.is_blind());
+    assert_eq!(subscriber.streams().0.recovered, 1);
+}
+
+#[test]
+fn the_first_whole_key_frame_is_noticed_and_ages_are_measured() {
+    let (mut subscriber, packets, now, flows) = bed();
+    let mut latency = histogram();
+    for packet in &packets {
+        subscriber.handle_rtp(now + Duration::from_secs(3), packet, &mut latency);
+    }
+    assert_eq!(subscriber.streams_whole(), (1, 1));
+    assert!(subscriber.first_key_frame().is_some());
+    assert_eq!(latency.len(), packets.len() as u64);
+    assert_eq!(
+        subscriber.streams().0.measured,
+        flows.flow(0, MediaKind::Video).expect("its flow").measured()
+    );
+    assert!(latency.max() <= 3_010_000 && latency.min() >= 990_000, "{} {}", latency.min(), latency.max());
+}
+
+#[test]
+fn packets_of_another_publisher_are_misdirected() {
+    let (mut subscriber, packets, now, _) = bed();
+    subscriber.set_slots(now, &[("0".into(), Some(3))]);
+    subscriber.handle_rtp(now, &packets[0], &mut histogram());
+    assert_eq!(subscriber.counts().misdirected, 0, "the slot may still be changing");
+    subscriber.handle_rtp(now + SLOT_SETTLES, &packets[1], &mut histogram());
+    assert_eq!(subscriber.counts().misdirected, 1);
+}
+
+#[test]
+fn reports_say_what_was_lost_since_the_last_one() {
+    let (mut subscriber, packets, now, _) = bed();
+    for at in [0, 1, 2, 3, 5, 7] {
+        subscriber.handle_rtp(now, &packets[at], &mut histogram());
+    }
+    let report = subscriber.slots[0].reception(now).expect("a report");
+    assert_eq!((report.fraction_lost, report.total_lost, report.last_sequence_number), (64, 2, 7));
+    for packet in &packets[8..12] {
+        subscriber.handle_rtp(now, packet, &mut histogram());
+    }
+    let report = subscriber.slots[0].reception(now).expect("a report");
+    assert_eq!((report.fraction_lost, report.total_lost, report.last_sequence_number), (0, 2, 11));
+}

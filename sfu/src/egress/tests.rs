@@ -1,0 +1,119 @@
+#![expect(clippy::disallowed_methods, reason = "a time to start from")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn a_source_that_begins_anew_leaves_no_jump() {
+    let mut munger = RtpMunger::new(0);
+    munger.switch_to(70_000, 0, 1_000);
+    assert_eq!(munger.forward(70_000, 0), Some(Munged { sequence: 65_537, timestamp: 1_000 }));
+    assert_eq!(munger.forward(270_000, 9_000), Some(Munged { sequence: 65_538, timestamp: 10_000 }));
+    assert_eq!(munger.forward(470_000, 1 << 31), Some(Munged { sequence: 65_539, timestamp: 13_000 }));
+    assert_eq!(munger.forward(270_001, 9_000), None);
+    assert_eq!(munger.forward(470_002, 1 << 31), Some(Munged { sequence: 65_541, timestamp: 13_000 }));
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Sent,
+    Late(usize),
+    Lost,
+    Dropped,
+    Twice,
+}
+
+fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    let fate = prop_oneof![
+        6 => Just(Fate::Sent),
+        1 => (1usize..6).prop_map(Fate::Late),
+        1 => Just(Fate::Lost),
+        2 => Just(Fate::Dropped),
+        1 => Just(Fate::Twice),
+    ];
+    prop::collection::vec(fate, 1..400)
+}
+
+proptest! {
+    /// A drop is decided when the packet comes; one that comes behind others already sent stays a gap.
+    #[test]
+    fn numbers_are_unique_ordered_and_have_gaps_only_for_what_is_missing(
+        sources in prop::collection::vec((65_536u64..10_000_000, fates()), 1..5), start: u16
+    ) {
+        let mut munger = RtpMunger::new(start);
+        let mut all: BTreeMap<u64, (usize, u64)> = BTreeMap::new();
+        let mut gaps = 0;
+        for (index, (first, fates)) in sources.into_iter().enumerate() {
+            let mut arrivals: Vec<(usize, u64, bool)> = Vec::new();
+            for (at, fate) in fates.iter().enumerate() {
+                let (late, sequence) = (2 * at, first + at as u64);
+                match *fate {
+                    // The first packet is the switch itself.
+                    _ if at == 0 => arrivals.push((late, sequence, false)),
+                    Fate::Sent => arrivals.push((late, sequence, false)),
+                    Fate::Late(by) => arrivals.push((late + 2 * by + 1, sequence, false)),
+                    Fate::Dropped => arrivals.push((late, sequence, true)),
+                    Fate::Twice => arrivals.extend([(late, sequence, false), (late + 1, sequence, false)]),
+                    Fate::Lost => {}
+                }
+            }
+            arrivals.sort();
+            munger.switch_to(first, 0, 0);
+            let mut highest = first;
+            let mut oldest_skips = Vec::new();
+            let mut sent = BTreeMap::new();
+            for &(_, sequence, drop) in &arrivals {
+                if drop {
+                    if sequence > highest {
+                        oldest_skips.push(sequence);
+                    }
+                    munger.skip(sequence);
+                } else if let Some(munged) = munger.forward(sequence, 0) {
+                    if let Some(before) = sent.insert(sequence, munged.sequence) {
+                        prop_assert_eq!(before, munged.sequence, "a duplicate keeps its number");
+                    } else {
+                        prop_assert_eq!(all.insert(munged.sequence, (index, sequence)), None);
+                    }
+                    highest = highest.max(sequence);
+                } else {
+                    // Only what lies before one of the last 16 drops.
+                    let bound = oldest_skips.len().checked_sub(16).and_then(|at| at.checked_sub(1)).map(|at| oldest_skips[at]);
+                    prop_assert!(bound.is_some_and(|bound| sequence <= bound));
+                }
+            }
+            // Below the highest sent, what was neither sent nor dropped in time stays a gap.
+            gaps += (first..=highest).filter(|sequence| !sent.contains_key(sequence) && !oldest_skips.contains(sequence)).count();
+        }
+        let order: Vec<_> = all.values().collect();
+        prop_assert!(order.is_sorted(), "order kept");
+        let (low, high) = (*all.keys().next().unwrap(), *all.keys().last().unwrap());
+        prop_assert_eq!(low, 65_537 + u64::from(start));
+        prop_assert_eq!((high - low + 1) as usize, all.len() + gaps);
+    }
+}
+
+#[test]
+fn a_report_far_off_does_not_move_a_slot_by_hours() {
+    let origin = Instant::now() + Duration::from_secs(100_000);
+    let mut clock = SourceClock::new(90_000);
+    clock.on_packet(0, origin);
+    clock.on_sender_report(origin, 1 << 32, 2_000_000_000);
+    let time = clock.time_of(1_000, origin);
+    assert!(time <= origin && origin.duration_since(time) < Duration::from_secs(10));
+}
+
+#[test]
+fn without_reports_a_long_stream_keeps_its_time() {
+    let origin = Instant::now();
+    let mut clock = SourceClock::new(90_000);
+    for second in 0..8 * 3_600_u64 {
+        clock.on_packet((second * 90_000) as u32, origin + Duration::from_secs(second));
+    }
+    let last = origin + Duration::from_secs(8 * 3_600);
+    let time = clock.time_of((8 * 3_600 * 90_000_u64) as u32, last);
+    assert!(last.duration_since(time) < Duration::from_secs(1));
+}

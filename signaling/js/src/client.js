@@ -1,0 +1,366 @@
+/**
+ * The browser's end of the Simmer protocol.
+ *
+ * ```js
+ * import { join, capture } from '/client/client.js';
+ *
+ * const room = await join({ url: 'https://simmer.example', token, name: 'Ana' });
+ * const { camera, microphone } = await capture({});
+ * if (camera) await room.media.publish('camera', camera);
+ * if (microphone) await room.media.publish('microphone', microphone);
+ * room.addEventListener('published', ({ detail: { publication } }) => {
+ *   if (publication.kind === 'video') room.show(publication.id, document.body.appendChild(newVideo()));
+ * });
+ * await room.chat('Smells good');
+ * ```
+ */
+import { ActionQueue } from './actions.js';
+import { SimmerError } from './errors.js';
+import { Media } from './media.js';
+import { Socket } from './socket.js';
+import { RoomState } from './state.js';
+import { ViewSender } from './view.js';
+
+export { capture, devices } from './capture.js';
+export { SimmerError } from './errors.js';
+
+/**
+ * @typedef {import('./messages.js').RoomEvent} RoomEvent
+ * @typedef {import('./messages.js').Welcome} Welcome
+ *
+ * @typedef {object} JoinOptions
+ * @property {string} [url] of the server; by default the one this page came from
+ * @property {import('./socket.js').TokenSource} token a token, or a function that makes one before each connection
+ * @property {string} [name] how others see this participant, unless the token names them
+ * @property {number} [patienceMs] how long to go on trying before the first welcome; 15 s
+ */
+
+/** Slots to begin with; the server asks for more when the view needs them. */
+const FIRST_SLOTS = { audio: 3, video: 4 };
+
+/**
+ * Joins a room. Rejects with a `SimmerError` when the server refuses or cannot be reached.
+ * @param {JoinOptions} options
+ * @returns {Promise<Room>}
+ */
+export function join({ url = location.origin, token, name, patienceMs = 15_000 }) {
+  const room = new Room({ url: webSocketUrl(url), token, name });
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new SimmerError('connect_failed', 'The server cannot be reached.'));
+      room.leave();
+    }, patienceMs);
+    room.addEventListener('welcome', () => (clearTimeout(timer), resolve(room)), { once: true });
+    room.addEventListener('closed', (event) => {
+      clearTimeout(timer);
+      reject(/** @type {CustomEvent<SimmerError>} */ (event).detail);
+    }, { once: true });
+    room.open();
+  });
+}
+
+/**
+ * A room one has joined. It reconnects by itself.
+ *
+ * Events, all `CustomEvent`: every event of the room's log by its `kind` (`chat`, `joined`, `step_ticked`, …; `detail`
+ * is the event); `change` whenever `state` has changed; `connection` (`detail` is `connecting`, `open`, `waiting` or
+ * `closed`); `media` (`detail` is `off`, `connecting`, `connected` or `lost`); `streams` when slots show something
+ * else; `audioblocked` when `media.audio.blocked` changes; `problem` (`detail` is a `SimmerError`: media is not as it
+ * should be); `closed` (`detail` is the `SimmerError` that says why) once, at the end.
+ */
+export class Room extends EventTarget {
+  /** @param {{url: string, token: import('./socket.js').TokenSource, name?: string}} options */
+  constructor({ url, token, name }) {
+    super();
+    /** The room as it stands. */
+    this.state = new RoomState();
+    this.#socket = new Socket({ url, token, name, seen: () => this.state.seq });
+    this.#socket.addEventListener('state', this.#onSocketState);
+    this.#socket.addEventListener('welcome', (event) => this.#onWelcome(detailOf(event)));
+    this.#socket.addEventListener('message', (event) => this.#onMessage(detailOf(event), false));
+    this.#socket.addEventListener('closed', (event) => this.#onClosed(detailOf(event)));
+    this.#actions = new ActionQueue({ nextId: this.#nextId, newKey: () => crypto.randomUUID(), send: this.#sendAnywhere });
+    this.#view = new ViewSender((view) => this.#media !== null && this.#sendAnywhere({ type: 'view', view }));
+  }
+
+  /** Who this participant is. */
+  get me() {
+    return this.#welcomed.you;
+  }
+
+  /** The room's id. */
+  get id() {
+    return this.#welcomed.room.id;
+  }
+
+  /** How the session is connected: `connecting`, `open`, `waiting` (to try again) or `closed`. */
+  get connection() {
+    return this.#socket.state;
+  }
+
+  /** The room's clock now, in milliseconds from its beginning. */
+  get clock() {
+    return this.#socket.clock ?? 0;
+  }
+
+  /** Whether actions can reach the server just now, on either carrier. */
+  get reachable() {
+    return this.#socket.state === 'open' || this.#media?.channelOpen === true;
+  }
+
+  /** Sending, receiving and hearing. Connects when it is first used. */
+  get media() {
+    if (!this.#media) this.#startMedia();
+    return /** @type {Media} */ (this.#media);
+  }
+
+  /** Opens the session; `join` does it. */
+  open() {
+    this.#socket.open();
+  }
+
+  /** Leaves the room for good. */
+  leave() {
+    this.#socket.leave();
+  }
+
+  /** @param {string} text */
+  chat(text) {
+    return this.act({ kind: 'chat', text });
+  }
+
+  /** @param {boolean} raised */
+  hand(raised) {
+    return this.act({ kind: 'hand', raised });
+  }
+
+  /**
+   * Replaces the steps; everybody's progress starts over.
+   * @param {string[]} titles
+   */
+  setSteps(titles) {
+    return this.act({ kind: 'steps_set', steps: titles.map((title) => ({ title })) });
+  }
+
+  /** @param {number} step index from 0 */
+  startStep(step) {
+    return this.act({ kind: 'step_start', step });
+  }
+
+  /**
+   * @param {number} step index from 0
+   * @param {boolean} done
+   */
+  tick(step, done) {
+    return this.act({ kind: 'step_tick', step, done });
+  }
+
+  /**
+   * Mutes or unmutes a publication: one's own, or as a host (only muting) anybody's. One's own is not sent while muted.
+   * @param {string} publication
+   * @param {boolean} muted
+   */
+  mute(publication, muted) {
+    return this.act({ kind: 'mute', publication, muted });
+  }
+
+  /** @param {boolean} recording start or stop */
+  record(recording) {
+    return this.act({ kind: recording ? 'record_start' : 'record_stop' });
+  }
+
+  /** @param {string} participant */
+  kick(participant) {
+    return this.act({ kind: 'kick', participant });
+  }
+
+  /** Ends the room for everybody. */
+  end() {
+    return this.act({ kind: 'end' });
+  }
+
+  /**
+   * Acts in the room; resolves when it is done. While the connection is away the action waits, and acts once.
+   * @param {import('./messages.js').Action} action
+   */
+  act(action) {
+    return this.#actions.act(action);
+  }
+
+  /**
+   * Shows a publication in a `<video>`, asking for the size it is shown in, until `hide` or another `show` there.
+   * @param {string} publication
+   * @param {HTMLVideoElement} element
+   */
+  show(publication, element) {
+    this.#shown.set(element, publication);
+    this.#view.show(publication, element);
+    this.#attach(element, publication);
+  }
+
+  /** @param {HTMLVideoElement} element */
+  hide(element) {
+    this.#shown.delete(element);
+    this.#view.hide(element);
+    element.srcObject = null;
+  }
+
+  /**
+   * Which publications are heard: `all`, or these. At first, all.
+   * @param {'all' | string[]} publications
+   */
+  hear(publications) {
+    this.#view.hear(publications);
+  }
+
+  /** What the browser measures of the transport, of each slot and of each encoding sent. */
+  stats() {
+    return this.media.stats();
+  }
+
+  #startMedia() {
+    const { publish } = this.me.may;
+    const media = new Media({ send: (message) => this.#socket.send(message), nextId: this.#nextId, publish });
+    this.#media = media;
+    media.addEventListener('message', (event) => this.#onMessage(detailOf(event), true));
+    media.addEventListener('channel', (event) => this.#onChannel(detailOf(event)));
+    media.addEventListener('state', (event) => this.#emit('media', detailOf(event)));
+    media.addEventListener('problem', (event) => this.#emit('problem', detailOf(event)));
+    media.audio.addEventListener('blocked', () => this.#emit('audioblocked', media.audio.blocked));
+    media.addEventListener('streams', () => {
+      for (const [element, publication] of this.#shown) this.#attach(element, publication);
+      this.#emit('streams', null);
+    });
+    // After the caller's turn, so that what it publishes at once is in the first offer.
+    queueMicrotask(() => {
+      if (this.#socket.state === 'closed') return;
+      const others = [...this.state.publications.values()].filter((p) => p.participant !== this.me.id);
+      const count = (/** @type {string} */ kind) => others.filter((p) => p.kind === kind).length;
+      media.start({
+        audio: Math.max(FIRST_SLOTS.audio, count('audio')),
+        video: Math.max(FIRST_SLOTS.video, count('video')),
+      });
+      this.#view.again();
+    });
+  }
+
+  /**
+   * @param {HTMLVideoElement} element
+   * @param {string} publication
+   */
+  #attach(element, publication) {
+    const stream = this.#media?.streamOf(publication) ?? null;
+    if (element.srcObject !== stream) element.srcObject = stream;
+  }
+
+  #onSocketState = (/** @type {Event} */ event) => {
+    const state = detailOf(event);
+    if (state === 'waiting' && this.#media?.channelOpen) this.#actions.resend();
+    this.#emit('connection', state);
+  };
+
+  /** @param {Welcome} welcome */
+  #onWelcome(welcome) {
+    this.#welcomed = welcome;
+    if (welcome.snapshot) this.state.restore(welcome.seq, welcome.snapshot);
+    this.#media?.reconnected(welcome.session.resumed);
+    this.#actions.resend();
+    this.#view.again();
+    this.#emit('welcome', welcome);
+    this.#emit('change', null);
+  }
+
+  /**
+   * @param {{type: string} & Record<string, any>} message
+   * @param {boolean} onChannel
+   */
+  #onMessage(message, onChannel) {
+    if (message.type === 'event') {
+      // On the channel an event may be missing that a dying WebSocket took with it; the resumption brings it.
+      this.#onEvent(/** @type {RoomEvent} */ (message), onChannel);
+    } else if (message.type === 'clock') this.#socket.noteClock(message.clock);
+    else if (!this.#actions.settle(message)) this.#media?.take(message);
+  }
+
+  /**
+   * @param {RoomEvent} event
+   * @param {boolean} contiguous
+   */
+  #onEvent(event, contiguous) {
+    if (!this.state.apply(event, { contiguous })) return;
+    if (event.kind === 'muted') this.#obeyMute(event);
+    if (event.kind === 'published') this.#keepMuted(event.publication);
+    this.#emit(event.kind, event);
+    this.#emit('change', event);
+  }
+
+  /** @param {RoomEvent} event */
+  #obeyMute(event) {
+    const publication = this.state.publications.get(event.publication);
+    if (publication?.participant !== this.me.id) return;
+    void this.#media?.setSending(publication.source, !event.muted);
+  }
+
+  /**
+   * A fresh connection publishes anew what was muted before.
+   * @param {import('./messages.js').PublicationInfo} publication
+   */
+  #keepMuted({ id, participant, source }) {
+    if (participant !== this.me.id || this.#media?.isSending(source) !== false) return;
+    this.mute(id, true).catch((error) => this.#emit('problem', error));
+  }
+
+  /** @param {boolean} open */
+  #onChannel(open) {
+    if (open && this.#socket.state !== 'open') this.#actions.resend();
+    this.#emit('connection', this.#socket.state);
+  }
+
+  /** @param {SimmerError} error */
+  #onClosed(error) {
+    this.#actions.close(error);
+    this.#view.close();
+    this.#media?.stop();
+    this.#emit('closed', error);
+  }
+
+  /** On the WebSocket if it is open, else on the data channel. */
+  #sendAnywhere = (/** @type {object} */ message) =>
+    this.#socket.send(message) || this.#media?.sendOnChannel(message) === true;
+
+  #nextId = () => {
+    this.#lastId += 1;
+    return this.#lastId;
+  };
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #socket;
+  #actions;
+  #view;
+  /** @type {Media | null} */
+  #media = null;
+  /** @type {Map<HTMLVideoElement, string>} */
+  #shown = new Map();
+  #lastId = 0;
+  /** @type {Welcome} */
+  #welcomed = /** @type {any} */ (undefined);
+}
+
+/** @param {Event} event */
+function detailOf(event) {
+  return /** @type {CustomEvent} */ (event).detail;
+}
+
+/** @param {string} url */
+function webSocketUrl(url) {
+  const ws = new URL('/v1/ws', url);
+  ws.protocol = ws.protocol === 'https:' || ws.protocol === 'wss:' ? 'wss:' : 'ws:';
+  return ws.href;
+}

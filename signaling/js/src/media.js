@@ -1,0 +1,461 @@
+/**
+ * The one peer connection: what this participant sends, the slots it receives in, and the data channel.
+ *
+ * The client always offers and has one offer open at a time; whatever happens meanwhile goes into the next one.
+ * A connection that cannot be mended is replaced by a fresh one that publishes the same tracks again.
+ *
+ * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot), `message`
+ * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open),
+ * `problem` (`detail` is a `SimmerError`).
+ */
+import { AudioOutput } from './audio.js';
+import { encodingsFor } from './encodings.js';
+import { SimmerError } from './errors.js';
+
+/**
+ * @typedef {import('./messages.js').Source} Source
+ * @typedef {'off' | 'connecting' | 'connected' | 'lost'} MediaState
+ * @typedef {{track: MediaStreamTrack, sending: boolean}} Sending what is published, and whether it is sent just now
+ */
+
+/** How long a connection may stay `disconnected` before ICE is restarted, in milliseconds. */
+const RESTART_AFTER_MS = 2_500;
+/** How long a restart may take before a fresh connection is made. */
+const FRESH_AFTER_MS = 6_000;
+const MOST_SLOTS = 64;
+
+export class Media extends EventTarget {
+  /**
+   * @param {object} needs
+   * @param {(message: object) => boolean} needs.send sends on the WebSocket; false when it is not open
+   * @param {() => number} needs.nextId
+   * @param {boolean} needs.publish whether the token allows it
+   */
+  constructor({ send, nextId, publish }) {
+    super();
+    this.#send = send;
+    this.#nextId = nextId;
+    this.#mayPublish = publish;
+  }
+
+  /** @type {MediaState} */
+  state = 'off';
+  /** Plays what is received in the audio slots. */
+  audio = new AudioOutput();
+
+  /** The peer connection as it is now, null while media is off. */
+  get connection() {
+    return this.#pc;
+  }
+
+  /** Whether room messages can be sent on the data channel. */
+  get channelOpen() {
+    return this.#channel?.readyState === 'open';
+  }
+
+  /**
+   * Connects with this many slots; what is published before goes into the first offer.
+   * @param {{audio: number, video: number}} slots
+   */
+  start(slots) {
+    this.#slots = { audio: Math.min(slots.audio, MOST_SLOTS), video: Math.min(slots.video, MOST_SLOTS) };
+    this.#begin();
+  }
+
+  /**
+   * Publishes a track, or sends another one in place of what this source sent before.
+   * @param {Source} source
+   * @param {MediaStreamTrack} track
+   */
+  async publish(source, track) {
+    if (!this.#mayPublish) throw new SimmerError('not_allowed', 'You may watch and listen here, but not send.');
+    this.#sending.set(source, { track, sending: true });
+    const transceiver = this.#senders.get(source);
+    if (transceiver) await transceiver.sender.replaceTrack(track);
+    else if (this.#pc) {
+      this.#addSender(source, track);
+      this.#negotiate();
+    }
+  }
+
+  /**
+   * Publishes nothing from this source any more.
+   * @param {Source} source
+   */
+  unpublish(source) {
+    this.#sending.delete(source);
+    this.#senders.get(source)?.stop();
+    if (this.#senders.delete(source)) this.#negotiate();
+  }
+
+  /**
+   * Stops or goes on sending from a source, without ending its publication.
+   * @param {Source} source
+   * @param {boolean} sending
+   */
+  async setSending(source, sending) {
+    const own = this.#sending.get(source);
+    if (!own) return;
+    own.sending = sending;
+    own.track.enabled = sending;
+    await this.#senders.get(source)?.sender.replaceTrack(sending ? own.track : null);
+  }
+
+  /**
+   * The track a source publishes.
+   * @param {Source} source
+   */
+  trackOf(source) {
+    return this.#sending.get(source)?.track ?? null;
+  }
+
+  /**
+   * Whether a source is being sent, undefined when it is not published.
+   * @param {Source} source
+   */
+  isSending(source) {
+    return this.#sending.get(source)?.sending;
+  }
+
+  /**
+   * The stream a publication is received in, null while no slot shows it. The same object as long as it is shown.
+   * @param {string} publication
+   */
+  streamOf(publication) {
+    return this.#streams.get(publication) ?? null;
+  }
+
+  /**
+   * Sends a room message on the data channel; false when it is not open.
+   * @param {object} message
+   */
+  sendOnChannel(message) {
+    if (!this.#channel || !this.channelOpen) return false;
+    try {
+      this.#channel.send(JSON.stringify(message));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * Takes a message that concerns media; false when it is none of its business.
+   * @param {{type: string} & Record<string, any>} message
+   */
+  take(message) {
+    if (message.type === 'answer') void this.#answered(message.re, message.sdp);
+    else if (message.type === 'error' && message.re !== undefined && message.re === this.#open?.id) this.#refused(message);
+    else if (message.type === 'slots') this.#fill(message.slots);
+    else if (message.type === 'slots_wanted') this.#grow(message.audio, message.video);
+    else if (message.type === 'media') this.#heard(message.state);
+    else return false;
+    return true;
+  }
+
+  /**
+   * The session goes on over a new WebSocket; when `resumed` is false the server knows nothing of this connection.
+   * @param {boolean} resumed
+   */
+  reconnected(resumed) {
+    if (!this.#pc) return;
+    if (!resumed) this.#begin();
+    else if (this.#open) {
+      this.#open.id = this.#nextId();
+      this.#send(this.#open);
+    } else if (this.#again) this.#negotiate();
+    else if (this.#pc.connectionState === 'failed') this.#restart();
+  }
+
+  /** The browser's own numbers: the transport, one entry per filled slot, and one per encoding sent. */
+  async stats() {
+    /** @type {{transport: Record<string, any> | null, slots: Record<string, any>[], sending: Record<string, any>[]}} */
+    const result = { transport: null, slots: [], sending: [] };
+    if (!this.#pc) return result;
+    const report = await this.#pc.getStats();
+    const publications = new Map(this.#fills.map(({ mid, publication }) => [mid, publication]));
+    for (const entry of report.values()) {
+      if (entry.type === 'transport') result.transport = entry;
+      else if (entry.type === 'inbound-rtp') {
+        result.slots.push({ ...entry, publication: publications.get(entry.mid) ?? null });
+      } else if (entry.type === 'outbound-rtp') result.sending.push(entry);
+    }
+    return result;
+  }
+
+  /** Ends the connection; the tracks stay the page's. */
+  stop() {
+    this.#end();
+    this.#set('off');
+  }
+
+  #begin() {
+    this.#end();
+    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    this.#pc = pc;
+    this.#fresh = true;
+    this.#set('connecting');
+    pc.onconnectionstatechange = () => this.#transportChanged(pc.connectionState);
+    this.#openChannel(pc.createDataChannel('room', { ordered: true }));
+    for (const [source, { track, sending }] of this.#sending) this.#addSender(source, track, sending);
+    for (let i = 0; i < this.#slots.audio; i += 1) this.#addSlot('audio');
+    for (let i = 0; i < this.#slots.video; i += 1) this.#addSlot('video');
+    this.#negotiate();
+  }
+
+  #end() {
+    clearTimeout(this.#timer);
+    this.audio.clear();
+    const pc = this.#pc;
+    this.#pc = null;
+    if (pc) {
+      pc.onconnectionstatechange = null;
+      if (this.#channel) this.#channel.onopen = this.#channel.onclose = this.#channel.onmessage = null;
+      pc.close();
+    }
+    this.#channel = undefined;
+    this.#open = null;
+    this.#again = false;
+    this.#senders.clear();
+    this.#received.length = 0;
+    this.#fill([]);
+  }
+
+  /** @param {RTCDataChannel} channel */
+  #openChannel(channel) {
+    this.#channel = channel;
+    channel.onopen = () => this.dispatchEvent(new CustomEvent('channel', { detail: true }));
+    channel.onclose = () => this.dispatchEvent(new CustomEvent('channel', { detail: false }));
+    channel.onmessage = ({ data }) => {
+      if (typeof data !== 'string') return;
+      try {
+        this.dispatchEvent(new CustomEvent('message', { detail: JSON.parse(data) }));
+      } catch {
+        // Not JSON: not for us.
+      }
+    };
+  }
+
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack} track
+   * @param {boolean} [sending]
+   */
+  #addSender(source, track, sending = true) {
+    if (!this.#pc) return;
+    const height = track.getSettings().height ?? 720;
+    /** @type {RTCRtpTransceiverInit} */
+    const init = { direction: 'sendonly', streams: [new MediaStream([track])] };
+    if (track.kind === 'video') init.sendEncodings = encodingsFor(height);
+    const transceiver = this.#pc.addTransceiver(track, init);
+    narrow(transceiver, track.kind, RTCRtpSender.getCapabilities?.(track.kind));
+    this.#senders.set(source, transceiver);
+    if (!sending) void transceiver.sender.replaceTrack(null);
+  }
+
+  /** @param {'audio' | 'video'} kind */
+  #addSlot(kind) {
+    if (!this.#pc) return;
+    const transceiver = this.#pc.addTransceiver(kind, { direction: 'recvonly' });
+    narrow(transceiver, kind, RTCRtpReceiver.getCapabilities?.(kind));
+    this.#received.push(transceiver);
+  }
+
+  /**
+   * @param {number} audio
+   * @param {number} video
+   */
+  #grow(audio, video) {
+    const wanted = { audio: Math.min(audio, MOST_SLOTS), video: Math.min(video, MOST_SLOTS) };
+    const missing = { audio: wanted.audio - this.#slots.audio, video: wanted.video - this.#slots.video };
+    if (!this.#pc || (missing.audio <= 0 && missing.video <= 0)) return;
+    for (let i = 0; i < missing.audio; i += 1) this.#addSlot('audio');
+    for (let i = 0; i < missing.video; i += 1) this.#addSlot('video');
+    this.#slots.audio += Math.max(0, missing.audio);
+    this.#slots.video += Math.max(0, missing.video);
+    this.#negotiate();
+  }
+
+  /** Offers what there is now, as soon as no other offer is open. */
+  #negotiate() {
+    this.#again = true;
+    if (!this.#open && !this.#offering) void this.#offer();
+  }
+
+  async #offer() {
+    const pc = this.#pc;
+    if (!pc) return;
+    this.#offering = true;
+    this.#again = false;
+    try {
+      const options = this.#iceRestart ? { iceRestart: true } : {};
+      this.#iceRestart = false;
+      await pc.setLocalDescription(await pc.createOffer(options));
+    } catch (error) {
+      this.#offering = false;
+      if (pc === this.#pc) this.#problem(new SimmerError('internal', 'This browser could not make an offer.', { cause: error }));
+      else if (this.#pc && this.#again) void this.#offer();
+      return;
+    }
+    this.#offering = false;
+    if (pc !== this.#pc) {
+      if (this.#pc && this.#again) void this.#offer();
+      return;
+    }
+    this.#open = {
+      type: 'offer',
+      id: this.#nextId(),
+      sdp: pc.localDescription?.sdp ?? '',
+      tracks: [...this.#senders].flatMap(([source, { mid }]) => (mid === null ? [] : [{ mid, source }])),
+      fresh: this.#fresh,
+    };
+    // Not sent while the WebSocket is down: `reconnected` sends it.
+    this.#send(this.#open);
+  }
+
+  /**
+   * @param {number} re
+   * @param {string} sdp
+   */
+  async #answered(re, sdp) {
+    const pc = this.#pc;
+    if (!pc || !this.#open || re !== this.#open.id) return;
+    try {
+      await pc.setRemoteDescription({ type: 'answer', sdp });
+    } catch (error) {
+      if (pc === this.#pc) this.#problem(new SimmerError('internal', 'This browser did not take the answer.', { cause: error }));
+    }
+    if (pc !== this.#pc) return;
+    this.#open = null;
+    this.#fresh = false;
+    for (const transceiver of this.#received) {
+      if (transceiver.receiver.track.kind === 'audio' && transceiver.mid !== null) {
+        this.audio.add(transceiver.mid, transceiver.receiver.track);
+      }
+    }
+    this.#fill(this.#fills);
+    if (this.#again) void this.#offer();
+  }
+
+  /** @param {Record<string, any>} message */
+  #refused(message) {
+    const error = SimmerError.fromServer({ code: 'internal', message: 'Refused.', ...message });
+    const offer = this.#open;
+    if (error.code === 'rate_limited' && offer) {
+      this.#timer = setTimeout(() => {
+        if (this.#open !== offer) return;
+        offer.id = this.#nextId();
+        this.#send(offer);
+      }, error.retryMs ?? 1_000);
+      return;
+    }
+    this.#open = null;
+    void this.#pc?.setLocalDescription({ type: 'rollback' }).catch(() => {});
+    this.#problem(error);
+  }
+
+  /** @param {import('./messages.js').SlotFill[]} fills */
+  #fill(fills) {
+    this.#fills = fills;
+    const tracks = new Map(this.#received.map((t) => [t.mid, t.receiver.track]));
+    const filled = new Set();
+    let changed = false;
+    for (const { mid, publication } of fills) {
+      const track = tracks.get(mid);
+      if (publication === null || !track) continue;
+      filled.add(publication);
+      const stream = this.#streams.get(publication) ?? new MediaStream();
+      if (stream.getTracks()[0] === track) continue;
+      for (const old of stream.getTracks()) stream.removeTrack(old);
+      stream.addTrack(track);
+      this.#streams.set(publication, stream);
+      changed = true;
+    }
+    for (const publication of this.#streams.keys()) {
+      if (!filled.has(publication)) changed = this.#streams.delete(publication) || changed;
+    }
+    if (changed) this.dispatchEvent(new CustomEvent('streams'));
+  }
+
+  /** @param {'connected' | 'lost'} state as the server sees it */
+  #heard(state) {
+    if (state === 'lost' && this.#pc && !this.#open?.fresh) this.#begin();
+  }
+
+  /** @param {RTCPeerConnectionState} state */
+  #transportChanged(state) {
+    clearTimeout(this.#timer);
+    if (state === 'connected') this.#set('connected');
+    else if (state === 'disconnected') this.#timer = setTimeout(() => this.#restart(), RESTART_AFTER_MS);
+    else if (state === 'failed') this.#restart();
+  }
+
+  /** Restarts ICE, and if that does not help makes a fresh connection. */
+  #restart() {
+    this.#set('lost');
+    this.#iceRestart = true;
+    this.#negotiate();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#begin(), FRESH_AFTER_MS);
+  }
+
+  /** @param {MediaState} state */
+  #set(state) {
+    if (state === this.state) return;
+    this.state = state;
+    this.dispatchEvent(new CustomEvent('state', { detail: state }));
+  }
+
+  /** @param {SimmerError} error */
+  #problem(error) {
+    this.dispatchEvent(new CustomEvent('problem', { detail: error }));
+  }
+
+  #send;
+  #nextId;
+  #mayPublish;
+  /** @type {RTCPeerConnection | null} */
+  #pc = null;
+  /** @type {RTCDataChannel | undefined} */
+  #channel;
+  /** How many slots of each kind there are. */
+  #slots = { audio: 0, video: 0 };
+  /** @type {Map<Source, Sending>} */
+  #sending = new Map();
+  /** @type {Map<Source, RTCRtpTransceiver>} */
+  #senders = new Map();
+  /** The slots, in the order of the offer. @type {RTCRtpTransceiver[]} */
+  #received = [];
+  /** @type {import('./messages.js').SlotFill[]} */
+  #fills = [];
+  /** @type {Map<string, MediaStream>} */
+  #streams = new Map();
+  /** The offer that has no answer yet. @type {{id: number, fresh: boolean, [field: string]: unknown} | null} */
+  #open = null;
+  /** Whether an offer is being made. */
+  #offering = false;
+  /** Whether something has changed since the open offer was made. */
+  #again = false;
+  /** Whether the server is to forget what came before this connection. */
+  #fresh = true;
+  #iceRestart = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+}
+
+/** What each kind is sent and received in; a narrow offer is a small one. */
+const CODECS = {
+  video: new Set(['video/vp8', 'video/rtx']),
+  audio: new Set(['audio/opus']),
+};
+
+/**
+ * @param {RTCRtpTransceiver} transceiver
+ * @param {string} kind
+ * @param {RTCRtpCapabilities | null | undefined} capabilities
+ */
+function narrow(transceiver, kind, capabilities) {
+  const wanted = CODECS[kind === 'audio' ? 'audio' : 'video'];
+  const codecs = capabilities?.codecs.filter((codec) => wanted.has(codec.mimeType.toLowerCase())) ?? [];
+  if (codecs.length > 0) transceiver.setCodecPreferences?.(codecs);
+}

@@ -1,0 +1,233 @@
+/**
+ * One session's WebSocket: it says hello, resumes by itself after a loss, and knows the room's clock.
+ *
+ * Events: `state` (`detail` is the new `SocketState`), `welcome` (`detail` is the message), `message` (any other
+ * message), `closed` (`detail` is the `SimmerError` that ended the session for good).
+ */
+import { SimmerError } from './errors.js';
+import { PROTOCOL } from './messages.js';
+
+/**
+ * @typedef {'connecting' | 'open' | 'waiting' | 'closed'} SocketState
+ * @typedef {string | (() => string | Promise<string>)} TokenSource a token, or what makes one before each connection
+ */
+
+/** Silence after which the WebSocket is taken for dead; the server sends its clock every 5 s. */
+export const SILENCE_MS = 12_000;
+/** Time from opening a WebSocket to the server's welcome. */
+export const WELCOME_MS = 10_000;
+const FIRST_DELAY_MS = 250;
+const LONGEST_DELAY_MS = 10_000;
+/** Of how many `clock` messages the least delayed one counts. */
+const CLOCK_SAMPLES = 12;
+
+export class Socket extends EventTarget {
+  /**
+   * @param {object} options
+   * @param {string} options.url of the WebSocket
+   * @param {TokenSource} options.token
+   * @param {string} [options.name]
+   * @param {() => number} options.seen the last event seen, to resume after
+   * @param {typeof globalThis.WebSocket} [options.WebSocket]
+   * @param {() => number} [options.random] from 0 to 1, for the backoff's jitter
+   */
+  constructor({ url, token, name, seen, WebSocket = globalThis.WebSocket, random = Math.random }) {
+    super();
+    this.#url = url;
+    this.#token = token;
+    this.#name = name;
+    this.#seen = seen;
+    this.#WebSocket = WebSocket;
+    this.#random = random;
+    globalThis.addEventListener?.('online', this.#hurry);
+  }
+
+  /** @returns {SocketState} */
+  get state() {
+    return this.#state;
+  }
+
+  /** The room's clock now, in milliseconds from the room's beginning; null before the first welcome. */
+  get clock() {
+    if (this.#offsets.length === 0) return null;
+    return performance.now() + Math.max(...this.#offsets);
+  }
+
+  /** Opens the WebSocket now. */
+  open() {
+    if (this.#state === 'closed') return;
+    this.#drop();
+    this.#set('connecting');
+    void this.#connect(++this.#attempt);
+  }
+
+  /**
+   * Sends a message; false when the session is not open.
+   * @param {object} message
+   */
+  send(message) {
+    if (this.#state !== 'open' || this.#ws?.readyState !== 1) return false;
+    this.#ws.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Ends the session for good. */
+  leave() {
+    this.send({ type: 'leave' });
+    this.#close(new SimmerError('left', 'You left.'));
+  }
+
+  /** @param {number} attempt */
+  async #connect(attempt) {
+    let token;
+    try {
+      token = typeof this.#token === 'function' ? await this.#token() : this.#token;
+    } catch (error) {
+      if (attempt !== this.#attempt || this.#state === 'closed') return;
+      if (error instanceof SimmerError && FINAL_CODES.has(error.code)) this.#close(error);
+      else this.#retry();
+      return;
+    }
+    if (attempt !== this.#attempt || this.#state === 'closed') return;
+    const ws = new this.#WebSocket(this.#url, 'simmer.v1');
+    this.#ws = ws;
+    this.#refusal = undefined;
+    this.#watch(WELCOME_MS);
+    ws.onopen = () => ws.send(JSON.stringify(this.#hello(token)));
+    ws.onmessage = (message) => this.#receive(message.data);
+    ws.onclose = (close) => this.#lost(close.code);
+    ws.onerror = () => {};
+  }
+
+  /** @param {string} token */
+  #hello(token) {
+    const hello = { type: 'hello', protocol: PROTOCOL, token, name: this.#name };
+    if (!this.#session) return hello;
+    return { ...hello, resume: { ...this.#session, after: this.#seen() } };
+  }
+
+  /** @param {unknown} data */
+  #receive(data) {
+    if (typeof data !== 'string') return;
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (this.#state === 'open') this.#watch(SILENCE_MS);
+    if (message.type === 'welcome') {
+      this.#session = { session: message.session.id, secret: message.session.secret };
+      this.#failures = 0;
+      this.#offsets = [];
+      this.noteClock(message.room.clock);
+      this.#watch(SILENCE_MS);
+      this.#set('open');
+      this.dispatchEvent(new CustomEvent('welcome', { detail: message }));
+    } else if (message.type === 'clock') {
+      this.noteClock(message.clock);
+    } else {
+      if (message.type === 'error' && message.re === undefined) this.#refusal = SimmerError.fromServer(message);
+      this.dispatchEvent(new CustomEvent('message', { detail: message }));
+    }
+  }
+
+  /**
+   * Takes in what the server said its clock was, on whichever carrier.
+   * @param {number} clock
+   */
+  noteClock(clock) {
+    this.#offsets.push(clock - performance.now());
+    if (this.#offsets.length > CLOCK_SAMPLES) this.#offsets.shift();
+  }
+
+  /** @param {number} code */
+  #lost(code) {
+    const refusal = this.#refusal;
+    this.#drop();
+    if (code === 4003) this.#close(refusal ?? new SimmerError('kicked', 'The host removed you from the room.'));
+    else if (code === 4004) this.#close(refusal ?? new SimmerError('room_ended', 'The room has ended.'));
+    else if (code === 4001 || code === 4002) this.#close(new SimmerError('replaced', 'You joined again somewhere else.'));
+    else if (code === 1000) this.#close(new SimmerError('left', 'You left.'));
+    else if (code === 4000 && refusal && !this.#worthAnotherToken(refusal)) this.#close(refusal);
+    else this.#retry();
+  }
+
+  /**
+   * A token that has run out meanwhile is replaced by a new one, once.
+   * @param {SimmerError} refusal
+   */
+  #worthAnotherToken(refusal) {
+    return refusal.code === 'bad_token' && typeof this.#token === 'function' && this.#failures === 0;
+  }
+
+  #retry() {
+    this.#set('waiting');
+    const longest = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures);
+    this.#failures += 1;
+    this.#timer = setTimeout(() => this.open(), longest * (0.5 + this.#random() / 2));
+  }
+
+  #hurry = () => {
+    if (this.#state === 'waiting') this.open();
+  };
+
+  /** @param {number} ms */
+  #watch(ms) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#drop();
+      this.#retry();
+    }, ms);
+  }
+
+  /** Forgets the present WebSocket, whatever it still has to say. */
+  #drop() {
+    clearTimeout(this.#timer);
+    const ws = this.#ws;
+    this.#ws = undefined;
+    if (!ws) return;
+    ws.onopen = ws.onmessage = ws.onclose = null;
+    ws.close();
+  }
+
+  /** @param {SimmerError} error */
+  #close(error) {
+    if (this.#state === 'closed') return;
+    this.#drop();
+    globalThis.removeEventListener?.('online', this.#hurry);
+    this.#set('closed');
+    this.dispatchEvent(new CustomEvent('closed', { detail: error }));
+  }
+
+  /** @param {SocketState} state */
+  #set(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.dispatchEvent(new CustomEvent('state', { detail: state }));
+  }
+
+  #url;
+  #token;
+  #name;
+  #seen;
+  #WebSocket;
+  #random;
+  /** @type {SocketState} */
+  #state = 'connecting';
+  /** @type {WebSocket | undefined} */
+  #ws;
+  /** @type {{session: string, secret: string} | undefined} */
+  #session;
+  /** The `error` that goes before a close. @type {SimmerError | undefined} */
+  #refusal;
+  #attempt = 0;
+  #failures = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** @type {number[]} */
+  #offsets = [];
+}
+
+/** What a token source may throw to say that trying again is of no use. */
+const FINAL_CODES = new Set(['bad_token', 'kicked', 'room_ended', 'not_allowed', 'not_found', 'bad_name', 'invalid']);

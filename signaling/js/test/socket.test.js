@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import { SimmerError } from '../src/errors.js';
+import { SILENCE_MS, Socket, WELCOME_MS } from '../src/socket.js';
+import { FakeWebSocket } from './fakes/websocket.js';
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const welcome = (secret, extra = {}) => ({
+  type: 'welcome',
+  session: { id: 's1', secret, resumed: false, grace_ms: 60000 },
+  room: { id: 'r', clock: 1000, started_at: 0 },
+  ...extra,
+});
+
+beforeEach((t) => {
+  FakeWebSocket.all = [];
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+});
+
+/** A socket and everything it told. */
+function socket(options = {}) {
+  const told = [];
+  const made = new Socket({
+    url: 'ws://simmer/v1/ws', token: 'T', name: 'Ana', seen: () => 17, WebSocket: FakeWebSocket, random: () => 1, ...options,
+  });
+  for (const type of ['state', 'welcome', 'message', 'closed']) {
+    made.addEventListener(type, (event) => told.push([type, event.detail]));
+  }
+  const closed = () => told.find(([type]) => type === 'closed')?.[1];
+  return { socket: made, told, closed };
+}
+
+test('it says hello and opens at the welcome', async (t) => {
+  const { socket: s } = socket();
+  s.open();
+  await settled();
+  FakeWebSocket.last.accept();
+  assert.deepEqual(FakeWebSocket.last.sent, [{ type: 'hello', protocol: 1, token: 'T', name: 'Ana' }]);
+  assert.equal(s.send({ type: 'leave' }), false);
+  FakeWebSocket.last.say(welcome('one'));
+  assert.equal(s.state, 'open');
+  assert.equal(s.send({ type: 'view' }), true);
+  s.leave();
+});
+
+test('after a loss it resumes with the newest secret and the last event seen', async (t) => {
+  const { socket: s } = socket();
+  s.open();
+  await settled();
+  FakeWebSocket.last.accept();
+  FakeWebSocket.last.say(welcome('one'));
+  FakeWebSocket.last.end(1006);
+  assert.equal(s.state, 'waiting');
+  t.mock.timers.tick(250);
+  await settled();
+  FakeWebSocket.last.accept();
+  assert.deepEqual(FakeWebSocket.last.sent[0].resume, { session: 's1', secret: 'one', after: 17 });
+  FakeWebSocket.last.say(welcome('two'));
+  FakeWebSocket.last.end(4005);
+  t.mock.timers.tick(250);
+  await settled();
+  FakeWebSocket.last.accept();
+  assert.equal(FakeWebSocket.last.sent[0].resume.secret, 'two');
+  s.leave();
+});
+
+test('silence is a loss; anything heard is life', async (t) => {
+  const { socket: s } = socket();
+  s.open();
+  await settled();
+  FakeWebSocket.last.accept();
+  FakeWebSocket.last.say(welcome('one'));
+  t.mock.timers.tick(SILENCE_MS - 1);
+  FakeWebSocket.last.say({ type: 'clock', clock: 9000 });
+  t.mock.timers.tick(SILENCE_MS - 1);
+  assert.equal(s.state, 'open');
+  t.mock.timers.tick(1);
+  assert.equal(s.state, 'waiting');
+  s.leave();
+});
+
+test('a server that never welcomes is left for another try', async (t) => {
+  const { socket: s } = socket();
+  s.open();
+  await settled();
+  FakeWebSocket.last.accept();
+  t.mock.timers.tick(WELCOME_MS);
+  assert.equal(s.state, 'waiting');
+  s.leave();
+});
+
+test('it waits longer and longer, with jitter, and no longer than ten seconds', async (t) => {
+  let jitter = 1;
+  const { socket: s } = socket({ random: () => jitter });
+  s.open();
+  await settled();
+  for (const delay of [250, 500, 1000, 2000, 4000, 8000, 10000, 10000]) {
+    FakeWebSocket.last.end(1006);
+    const before = FakeWebSocket.all.length;
+    t.mock.timers.tick(delay - 1);
+    await settled();
+    assert.equal(FakeWebSocket.all.length, before, `not before ${delay} ms`);
+    t.mock.timers.tick(1);
+    await settled();
+    assert.equal(FakeWebSocket.all.length, before + 1, `after ${delay} ms`);
+  }
+  jitter = 0;
+  FakeWebSocket.last.end(1006);
+  t.mock.timers.tick(5000);
+  await settled();
+  assert.equal(FakeWebSocket.all.length, 10);
+  s.leave();
+});
+
+for (const [code, expected] of [[4002, 'replaced'], [4003, 'kicked'], [4004, 'room_ended'], [1000, 'left']]) {
+  test(`close code ${code} is final: ${expected}`, async (t) => {
+    const { socket: s, closed } = socket();
+    s.open();
+    await settled();
+    FakeWebSocket.last.accept();
+    FakeWebSocket.last.say(welcome('one'));
+    FakeWebSocket.last.end(code);
+    assert.equal(s.state, 'closed');
+    assert.equal(closed().code, expected);
+  });
+}
+
+test('a refused token is final, unless another can be made', async (t) => {
+  const fixed = socket();
+  fixed.socket.open();
+  await settled();
+  const refuse = () => {
+    FakeWebSocket.last.accept();
+    FakeWebSocket.last.say({ type: 'error', code: 'bad_token', message: 'No.' });
+    FakeWebSocket.last.end(4000);
+  };
+  refuse();
+  assert.equal(fixed.closed().code, 'bad_token');
+
+  let made = 0;
+  const fresh = socket({ token: async () => `T${(made += 1)}` });
+  fresh.socket.open();
+  await settled();
+  refuse();
+  assert.equal(fresh.socket.state, 'waiting');
+  t.mock.timers.tick(250);
+  await settled();
+  assert.equal(made, 2);
+  refuse();
+  assert.equal(fresh.closed().code, 'bad_token');
+});
+
+test('a token source that says it is of no use ends the session', async (t) => {
+  const { socket: s, closed } = socket({ token: () => { throw new SimmerError('kicked', 'Removed.'); } });
+  s.open();
+  await settled();
+  assert.equal(closed().code, 'kicked');
+});
+
+test('the clock follows the least delayed message', async (t) => {
+  const { socket: s } = socket();
+  assert.equal(s.clock, null);
+  s.open();
+  await settled();
+  FakeWebSocket.last.accept();
+  FakeWebSocket.last.say(welcome('one'));
+  const before = s.clock;
+  s.noteClock(before - 400);
+  assert.ok(s.clock >= before, 'a late message does not set the clock back');
+  s.noteClock(before + 5000);
+  assert.ok(s.clock >= before + 5000);
+  s.leave();
+});

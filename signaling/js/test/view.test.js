@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodingsFor } from '../src/encodings.js';
+import { heightFor, viewOf } from '../src/view.js';
+
+test('a picture that fills its box both ways needs the larger height of the two', () => {
+  assert.equal(heightFor({ width: 320, height: 180 }, null, 1), 180);
+  assert.equal(heightFor({ width: 320, height: 180 }, { width: 1280, height: 720 }, 2), 360);
+  assert.equal(heightFor({ width: 320, height: 100 }, { width: 1280, height: 720 }, 1), 180);
+  assert.equal(heightFor({ width: 90, height: 320 }, { width: 1280, height: 720 }, 1), 320);
+});
+
+test('a height stays within what the protocol allows', () => {
+  assert.equal(heightFor({ width: 0, height: 0 }, null, 1), 1);
+  assert.equal(heightFor({ width: 10, height: 9000 }, null, 3), 4320);
+});
+
+test('the largest picture comes first, each publication once, the unseen not at all', () => {
+  const shown = [
+    { publication: 'a', height: 180, visible: true },
+    { publication: 'b', height: 720, visible: true },
+    { publication: 'a', height: 360, visible: true },
+    { publication: 'c', height: 900, visible: false },
+  ];
+  assert.deepEqual(viewOf(shown, 'all'), {
+    video: [{ publication: 'b', max_height: 720 }, { publication: 'a', max_height: 360 }],
+    audio: 'all',
+  });
+});
+
+test('equal pictures keep their order, so that nothing moves about', () => {
+  const shown = ['x', 'y', 'z'].map((publication) => ({ publication, height: 200, visible: true }));
+  assert.deepEqual(viewOf(shown, ['x']).video.map((v) => v.publication), ['x', 'y', 'z']);
+});
+
+test('a small capture is sent in fewer encodings, the largest first', () => {
+  assert.deepEqual(encodingsFor(720).map((e) => e.rid), ['h', 'm', 'l']);
+  assert.deepEqual(encodingsFor(720).map((e) => e.scaleResolutionDownBy), [1, 2, 4]);
+  assert.deepEqual(encodingsFor(360).map((e) => e.rid), ['h', 'm']);
+  assert.deepEqual(encodingsFor(240), [{ maxBitrate: 160_000 }]);
+  const rates = encodingsFor(1080).map((e) => e.maxBitrate ?? 0);
+  assert.ok(rates[0] > rates[1] && rates[1] > rates[2]);
+});
