@@ -55,12 +55,14 @@ async fn web_socket(
         return refusal(StatusCode::FORBIDDEN, "not_allowed", "Pages of this origin may not connect.");
     }
     let limits = signaling.rooms.limits();
+    // A message somewhat over its limit is read, so that its sender can be told; one far over ends the connection.
+    let read_at_most = limits.offer_bytes.saturating_mul(2);
     // The 128 KiB that a WebSocket reads into by default would be most of what a session costs.
     upgrade
         .protocols([SUBPROTOCOL])
         .read_buffer_size(4096)
-        .max_message_size(limits.offer_bytes)
-        .max_frame_size(limits.offer_bytes)
+        .max_message_size(read_at_most)
+        .max_frame_size(read_at_most)
         .on_upgrade(move |socket| ws::serve(socket, signaling.rooms, signaling.tokens))
 }
 

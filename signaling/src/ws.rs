@@ -92,6 +92,10 @@ impl Connection {
         while let Ok(Some(frame)) = timeout(limits.silence, stream.next()).await {
             let message = match frame {
                 Ok(Message::Text(text)) => {
+                    if text.len() > limits.offer_bytes {
+                        self.refuse(outbox, Refusal::too_large());
+                        return;
+                    }
                     let message = parse(text.as_bytes());
                     let is_offer = matches!(message, Ok(ClientMessage::Offer(_)));
                     if text.len() > limits.message_bytes && !is_offer {
@@ -99,6 +103,10 @@ impl Connection {
                         return;
                     }
                     message
+                }
+                Ok(Message::Binary(bytes)) if bytes.len() > limits.message_bytes => {
+                    self.refuse(outbox, Refusal::too_large());
+                    return;
                 }
                 Ok(Message::Binary(_)) => Err(Refused::binary()),
                 Ok(Message::Ping(_) | Message::Pong(_)) => continue,

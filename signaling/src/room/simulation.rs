@@ -113,7 +113,7 @@ impl World {
         let mut config = room_config(now, 0);
         config.seed = rng.random();
         // Some rooms forget fast, so that resuming needs snapshots.
-        let held = if seed % 3 == 0 { 8 } else { 5000 };
+        let held = if seed.is_multiple_of(3) { 8 } else { 5000 };
         let clients = (0..rng.random_range(2..5))
             .map(|i| Client { identity: format!("i{i}"), ..Client::default() })
             .collect();
@@ -324,12 +324,10 @@ impl World {
                 ServerMessage::Welcome(welcome) => self.welcomed(at, *welcome),
                 ServerMessage::Event(event) => self.event(at, &event, on_channel),
                 ServerMessage::Done(done) => self.clients[at].settled(done.re, done.seq, self.seed),
-                ServerMessage::Error(error) => {
-                    if error.code != ErrorCode::RateLimited {
-                        // No such step: that is final.
-                        assert_eq!(error.code, ErrorCode::NotFound, "seed {}: {error:?}", self.seed);
-                        self.clients[at].settled(error.re.expect("a request"), None, self.seed);
-                    }
+                ServerMessage::Error(error) if error.code != ErrorCode::RateLimited => {
+                    // No such step: that is final.
+                    assert_eq!(error.code, ErrorCode::NotFound, "seed {}: {error:?}", self.seed);
+                    self.clients[at].settled(error.re.expect("a request"), None, self.seed);
                 }
                 _ => {}
             }

@@ -1,3 +1,9 @@
 //! Tests of the crate from outside.
 
+#[cfg(feature = "server")]
+mod binary;
+mod client;
 mod golden;
+mod hostile;
+mod server;
+mod sessions;
