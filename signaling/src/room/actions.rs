@@ -134,9 +134,12 @@ impl Room {
         }
     }
 
-    /// Remembers a reply by its key and sends it.
+    /// Remembers a reply by its key, unless it may be another one in a moment, and sends it.
     pub(super) fn settle(&mut self, id: &str, to: Carrier, re: u64, key: Option<String>, reply: Reply) {
-        if let Some((member, key)) = self.members.get_mut(id).zip(key) {
+        let passing = matches!(&reply, Reply::Refused(refusal) if refusal.code == ErrorCode::RecorderUnavailable);
+        if let Some((member, key)) = self.members.get_mut(id).zip(key)
+            && !passing
+        {
             member.keys.remember(key, reply.clone(), self.config.limits.keys);
         }
         self.reply(to, re, reply);
