@@ -205,6 +205,7 @@ impl Worker {
     fn run(mut self) {
         let mut ready = mio::Events::with_capacity(8);
         let mut more = false;
+        let mut counted: Option<Instant> = None;
         loop {
             let timeout = if more { Duration::ZERO } else { self.timeout() };
             if let Err(error) = self.poll.poll(&mut ready, Some(timeout))
@@ -230,7 +231,10 @@ impl Worker {
             while let Some(event) = self.shard.poll_event() {
                 (self.on_event)(event);
             }
-            *self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner) = self.shard.counters();
+            if stop || counted.is_none_or(|at| now.duration_since(at) >= TICK) {
+                counted = Some(now);
+                *self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner) = self.shard.counters();
+            }
             if stop {
                 return;
             }
