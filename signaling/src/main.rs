@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `simmer`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    simmer_signaling::server::main()
+}

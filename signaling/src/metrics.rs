@@ -76,6 +76,15 @@ impl Metrics {
         }
     }
 
+    /// Registers a further metric.
+    ///
+    /// # Panics
+    ///
+    /// When its name is no metric's name: names are literals.
+    pub fn add<M: prometheus::core::Collector + Clone + 'static>(&self, metric: prometheus::Result<M>) -> M {
+        register(&self.registry, metric)
+    }
+
     /// Where further metrics can be registered.
     pub fn registry(&self) -> &Registry {
         &self.registry

@@ -21,8 +21,7 @@ use crate::token::{Claims, Tokens};
 /// Serves one WebSocket until it is closed. A panic ends it alone.
 pub(crate) async fn serve(socket: WebSocket, rooms: Rooms, tokens: Tokens) {
     let metrics = rooms.metrics().clone();
-    metrics.websockets.inc();
-    metrics.websockets_opened.inc();
+    let _open = rooms.opened();
     let connection = Connection {
         id: ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed)),
         rooms: rooms.clone(),
@@ -33,7 +32,6 @@ pub(crate) async fn serve(socket: WebSocket, rooms: Rooms, tokens: Tokens) {
         metrics.panics.inc();
         tracing::error!("a session panicked; its WebSocket is closed");
     }
-    metrics.websockets.dec();
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);

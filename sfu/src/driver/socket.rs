@@ -1,5 +1,6 @@
 //! The media port: batched receive and send on one UDP socket.
 
+use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,6 +16,9 @@ pub(super) struct MediaSocket {
     local_addr: SocketAddr,
     buffers: Vec<u8>,
     buffer_bytes: usize,
+    /// Which of our addresses each remote one was last heard on. Checks are answered, and media is sent, from there: ICE takes nothing from
+    /// another (RFC 8445 section 7.2.5.2.1), and left to itself the system would choose by route. Empty when bound to one address.
+    heard_on: HashMap<SocketAddr, IpAddr>,
 }
 
 impl MediaSocket {
@@ -39,6 +43,7 @@ impl MediaSocket {
             local_addr,
             buffers: vec![0; buffer_bytes * BATCH_SIZE],
             buffer_bytes,
+            heard_on: HashMap::new(),
         })
     }
 
@@ -61,6 +66,16 @@ impl MediaSocket {
         };
         for (meta, buffer) in metas.iter().zip(self.buffers.chunks(self.buffer_bytes)).take(count) {
             let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+            if self.local_addr.ip().is_unspecified()
+                && let Some(local) = meta.dst_ip
+                && self.heard_on.get(&from) != Some(&local)
+            {
+                // A flood from forged addresses makes us forget; who is alive is heard again with the next check.
+                if self.heard_on.len() >= HEARD_ADDRESSES {
+                    self.heard_on.clear();
+                }
+                self.heard_on.insert(from, local);
+            }
             let received = buffer.get(..meta.len).unwrap_or_default();
             for datagram in received.chunks(meta.stride.max(1)) {
                 handle(from, datagram);
@@ -72,13 +87,14 @@ impl MediaSocket {
     /// Sends one run. What the system does not take at once is lost, as it would be on the line.
     pub(super) fn send(&self, to: SocketAddr, run: Run<'_>) -> io::Result<()> {
         let max_segments = self.state.max_gso_segments();
+        let src_ip = self.heard_on.get(&to).copied();
         for contents in run.contents.chunks(run.segment_size * max_segments) {
             let transmit = Transmit {
                 destination: self.reachable(to),
                 ecn: None,
                 contents,
                 segment_size: (contents.len() > run.segment_size).then_some(run.segment_size),
-                src_ip: None,
+                src_ip,
             };
             self.state.try_send(UdpSockRef::from(&self.socket), &transmit)?;
         }
@@ -96,4 +112,32 @@ impl MediaSocket {
 
 /// The largest datagram taken; Ethernet's is 1472.
 const DATAGRAM_BYTES: usize = 2048;
+/// Remote addresses remembered with the one they were heard on.
+const HEARD_ADDRESSES: usize = 65_536;
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket as StdSocket;
+
+    use super::*;
+
+    #[test]
+    fn what_is_heard_on_an_address_is_answered_from_it() {
+        let mut ours = MediaSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0))).unwrap();
+        let port = ours.local_addr().port();
+        let client = StdSocket::bind("127.0.0.1:0").unwrap();
+        // All of 127/8 is loopback; left to itself the system would answer from 127.0.0.1.
+        client.send_to(b"check", ("127.0.0.2", port)).unwrap();
+        let mut heard = None;
+        while heard.is_none() {
+            let _ = ours.receive(|from, datagram| heard = Some((from, datagram.to_vec())));
+        }
+        let (from, contents) = heard.unwrap();
+        assert_eq!(from, client.local_addr().unwrap());
+        ours.send(from, Run { contents: &contents, segment_size: contents.len() }).unwrap();
+        let mut buffer = [0; 16];
+        let (_, answered_from) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!(answered_from, SocketAddr::from(([127, 0, 0, 2], port)));
+    }
+}

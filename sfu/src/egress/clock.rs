@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Maps one encoding's RTP timestamps to our time.
 ///
 /// With sender reports the publisher's wall clock is followed, moved to ours by the smallest delay seen, so that sound and picture of one
-/// publisher agree. Before the first report, by the first packet's arrival.
+/// publisher agree. Since clocks drift apart, that smallest delay is given up slowly. Before the first report, by the first packet's arrival.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceClock {
     rate: u32,
@@ -19,8 +19,10 @@ struct Report {
     /// The arrival of the first report, and its wall clock: all others are counted from there.
     origin: Instant,
     origin_ntp: u64,
-    /// The least of (time since `origin` - wall clock since `origin_ntp`), in nanoseconds.
+    /// The least of (time since `origin` - wall clock since `origin_ntp`), in nanoseconds, eased by [`DRIFT`].
     offset: i64,
+    /// When the last report came, in nanoseconds since `origin`.
+    last: i64,
 }
 
 impl SourceClock {
@@ -43,18 +45,21 @@ impl SourceClock {
 
     /// A sender report: `ntp` and `rtp_time` are one instant of the publisher's.
     pub fn on_sender_report(&mut self, arrival: Instant, ntp: u64, rtp_time: u32) {
-        let report = self.report.get_or_insert(Report { origin: arrival, origin_ntp: ntp, offset: 0 });
+        let first = Report { origin: arrival, origin_ntp: ntp, offset: 0, last: 0 };
+        let report = self.report.get_or_insert(first);
         let wall = ntp_difference(ntp, report.origin_ntp);
         let ours =
             i64::try_from(arrival.saturating_duration_since(report.origin).as_nanos()).unwrap_or(i64::MAX);
         let offset = ours.saturating_sub(wall);
         if offset.abs_diff(report.offset) > JUMP.as_nanos() as u64 {
             // The publisher set its clock: what was known of it is worth nothing.
-            *report = Report { origin: arrival, origin_ntp: ntp, offset: 0 };
+            *report = first;
             self.anchor = Some((rtp_time, arrival));
             return;
         }
-        report.offset = report.offset.min(offset);
+        let eased = report.offset.saturating_add(ours.saturating_sub(report.last) / DRIFT);
+        report.offset = eased.min(offset);
+        report.last = ours;
         let time = shift(report.origin, wall.saturating_add(report.offset));
         self.anchor = Some((rtp_time, time));
     }
@@ -157,6 +162,8 @@ fn shift(time: Instant, nanoseconds: i64) -> Instant {
     shifted.unwrap_or(time)
 }
 
+/// Clocks drift apart by less than one part in so many: 250 ppm.
+const DRIFT: i64 = 4000;
 /// A wall clock that differs by more than this from what it was has been set.
 const JUMP: Duration = Duration::from_secs(2);
 /// Capture and arrival of a packet are never further apart.
@@ -194,7 +201,12 @@ mod tests {
         clock.on_sender_report(origin + ms(2030), 6 * NTP_SECOND, 180_000);
         assert_eq!(clock.time_of(180_000, origin), origin + ms(2030));
         clock.on_sender_report(origin + ms(3200), 7 * NTP_SECOND, 270_000);
-        assert_eq!(clock.time_of(270_000, origin), origin + ms(3030), "a late report changes nothing");
+        let eased = (ms(3200) - ms(2030)) / 4000;
+        assert_eq!(
+            clock.time_of(270_000, origin),
+            origin + ms(3030) + eased,
+            "a late report changes next to nothing"
+        );
         // The publisher's clock is set an hour back.
         clock.on_sender_report(origin + ms(4100), 8 * NTP_SECOND, 360_000);
         clock.on_sender_report(origin + ms(5000), 2 * NTP_SECOND, 450_000);

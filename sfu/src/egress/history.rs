@@ -83,7 +83,8 @@ pub struct Sent {
 /// The last numbers of one slot, and how much of it may be sent again.
 #[derive(Debug, Default)]
 pub struct SentHistory {
-    entries: Vec<Entry>,
+    /// By number, modulo [`SENT_PACKETS`]; empty before the first packet.
+    entries: Vec<Option<Entry>>,
     /// Bytes that may still be spent on retransmissions; a share of what is sent is added.
     budget: usize,
 }
@@ -96,21 +97,16 @@ struct Entry {
 }
 
 impl SentHistory {
-    /// Notes what was sent, and that it took so many bytes.
+    /// Notes what was sent, and that it took so many bytes. A packet so late that a newer one has its place is not kept.
     #[inline]
     pub fn on_sent(&mut self, sent: Sent, bytes: usize) {
-        let entry = Entry { sent, bytes: bytes as u32, resent: None };
         if self.entries.is_empty() {
-            self.entries.reserve_exact(SENT_PACKETS);
+            self.entries.resize(SENT_PACKETS, None);
             self.budget = BUDGET_AT_FIRST;
         }
-        let at = (sent.sequence % SENT_PACKETS as u64) as usize;
-        if at < self.entries.len() {
-            self.entries[at] = entry;
-        } else {
-            // The ring fills in order, from wherever the first number falls.
-            self.entries.resize(SENT_PACKETS, entry);
-            self.entries[at] = entry;
+        let place = &mut self.entries[(sent.sequence % SENT_PACKETS as u64) as usize];
+        if place.is_none_or(|kept| kept.sent.sequence <= sent.sequence) {
+            *place = Some(Entry { sent, bytes: bytes as u32, resent: None });
         }
         self.budget = (self.budget + bytes / BUDGET_SHARE).min(BUDGET_AT_MOST);
     }
@@ -118,7 +114,10 @@ impl SentHistory {
     /// What was sent under a number, if it may be sent again: not within `pace` of the last time, and within the budget.
     pub fn resend(&mut self, now: Instant, sequence: u16, pace: Duration) -> Option<Sent> {
         let at = usize::from(sequence) % SENT_PACKETS;
-        let entry = self.entries.get_mut(at).filter(|entry| entry.sent.sequence as u16 == sequence)?;
+        let entry = self.entries.get_mut(at)?.as_mut()?;
+        if entry.sent.sequence as u16 != sequence {
+            return None;
+        }
         let pace = pace.clamp(PACE_AT_LEAST, PACE_AT_MOST);
         if entry.resent.is_some_and(|at| now.duration_since(at) < pace) {
             return None;
@@ -128,9 +127,9 @@ impl SentHistory {
         Some(entry.sent)
     }
 
-    /// Forgets all numbers: what they stood for is shown no more.
+    /// Forgets all numbers: what they stood for is shown no more. The budget stays what it is.
     pub fn clear(&mut self) {
-        self.entries.clear();
+        self.entries.fill(None);
     }
 }
 

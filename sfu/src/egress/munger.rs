@@ -138,5 +138,6 @@ const MAX_JUMP: u64 = 3000;
 const MAX_TICKS: u32 = 900_000;
 /// A picture at 30 per second.
 const RESTART_TICKS: u32 = 3000;
-/// How many changes of offset are remembered: late packets from before the oldest are not sent.
-const STRETCHES: usize = 16;
+/// How many changes of offset are remembered: late packets from before the oldest are not sent. At a drop for every second picture of 30 per
+/// second this reaches back four seconds, further than anything is repaired.
+const STRETCHES: usize = 64;

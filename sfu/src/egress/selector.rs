@@ -26,10 +26,13 @@ impl LayerSelector {
         Self { current: None, target: Some(0), independent: true }
     }
 
-    /// Sets the encoding that should be shown; whether that is news.
+    /// Sets the encoding that should be shown; whether that is news. With `None` what flows stops at once.
     pub fn set_target(&mut self, target: Option<u8>) -> bool {
         let news = self.target != target;
         self.target = target;
+        if target.is_none() {
+            self.current = None;
+        }
         news
     }
 
@@ -78,6 +81,19 @@ mod tests {
         assert_eq!(selector.shown_or_wanted(), Some(0));
         assert_eq!(selector.select(0, true), Selection::Switch);
         assert_eq!(selector.select(1, true), Selection::Drop);
+    }
+
+    #[test]
+    fn without_a_target_nothing_flows_until_a_key_frame_of_the_next_one() {
+        for mut selector in [LayerSelector::default(), LayerSelector::passthrough()] {
+            selector.set_target(Some(0));
+            assert_eq!(selector.select(0, true), Selection::Switch);
+            assert!(selector.set_target(None));
+            assert_eq!(selector.select(0, true), Selection::Drop);
+            assert_eq!(selector.shown_or_wanted(), None);
+            selector.set_target(Some(0));
+            assert_eq!(selector.select(0, true), Selection::Switch, "what is shown begins anew");
+        }
     }
 
     #[test]

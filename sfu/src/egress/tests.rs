@@ -30,7 +30,7 @@ enum Fate {
 fn fates() -> impl Strategy<Value = Vec<Fate>> {
     let fate = prop_oneof![
         6 => Just(Fate::Sent),
-        1 => (1usize..6).prop_map(Fate::Late),
+        1 => (1usize..100).prop_map(Fate::Late),
         1 => Just(Fate::Lost),
         2 => Just(Fate::Dropped),
         1 => Just(Fate::Twice),
@@ -80,8 +80,8 @@ proptest! {
                     }
                     highest = highest.max(sequence);
                 } else {
-                    // Only what lies before one of the last 16 drops.
-                    let bound = oldest_skips.len().checked_sub(16).and_then(|at| at.checked_sub(1)).map(|at| oldest_skips[at]);
+                    // Only what lies before one of the last 64 drops.
+                    let bound = oldest_skips.len().checked_sub(64).and_then(|at| at.checked_sub(1)).map(|at| oldest_skips[at]);
                     prop_assert!(bound.is_some_and(|bound| sequence <= bound));
                 }
             }
@@ -116,4 +116,78 @@ fn without_reports_a_long_stream_keeps_its_time() {
     let last = origin + Duration::from_secs(8 * 3_600);
     let time = clock.time_of((8 * 3_600 * 90_000_u64) as u32, last);
     assert!(last.duration_since(time) < Duration::from_secs(1));
+}
+
+fn sent(sequence: u64) -> Sent {
+    Sent { encoding: 0, source_sequence: sequence, sequence, timestamp: 0, vp8: None }
+}
+
+#[test]
+fn a_late_repair_does_not_drive_out_what_took_its_place() {
+    let mut history = SentHistory::default();
+    let now = Instant::now();
+    for sequence in 100_000..100_600 {
+        if sequence != 100_010 {
+            history.on_sent(sent(sequence), 1000);
+        }
+    }
+    history.on_sent(sent(100_010), 1000);
+    let pace = Duration::from_millis(50);
+    let again = |history: &mut SentHistory, sequence: u64| history.resend(now, sequence as u16, pace);
+    assert_eq!(again(&mut history, 100_010 + 512), Some(sent(100_010 + 512)));
+    assert_eq!(again(&mut history, 100_010), None);
+}
+
+#[test]
+fn a_first_packet_may_be_overtaken() {
+    let mut history = SentHistory::default();
+    for sequence in [100_001, 100_000] {
+        history.on_sent(sent(sequence), 1000);
+    }
+    let again = history.resend(Instant::now(), 100_000_u64 as u16, Duration::from_millis(50));
+    assert_eq!(again, Some(sent(100_000)));
+}
+
+#[test]
+fn another_picture_brings_no_new_budget() {
+    let mut history = SentHistory::default();
+    let now = Instant::now();
+    let mut resent = 0;
+    for round in 0..50_u64 {
+        let first = 100_000 + round * 20;
+        for sequence in first..first + 20 {
+            history.on_sent(sent(sequence), 1000);
+        }
+        resent += (first..first + 20)
+            .filter(|&sequence| history.resend(now, sequence as u16, Duration::ZERO).is_some())
+            .count();
+        history.clear();
+        assert_eq!(history.resend(now, first as u16, Duration::ZERO), None, "forgotten");
+    }
+    // A quarter of what was sent, and what there is at first.
+    assert!((250..=250 + 66).contains(&resent), "{resent} of 1000");
+}
+
+#[test]
+fn a_publishers_clock_that_drifts_is_followed() {
+    for parts_per_million in [-200_i64, -50, 50, 200] {
+        let origin = Instant::now() + Duration::from_secs(1000);
+        let mut clock = SourceClock::new(90_000);
+        let mut worst = Duration::ZERO;
+        for second in 0..8 * 3600_u64 {
+            let wall = second as i64 * 1_000_000_000 + second as i64 * parts_per_million * 1000;
+            let ntp = (7_u64 << 32) + (i128::from(wall) * (1 << 32) / 1_000_000_000) as u64;
+            let rtp_time = (i128::from(wall) * 90_000 / 1_000_000_000) as u32;
+            // Every third report is held up on its way.
+            let delay = Duration::from_millis(if second % 3 == 1 { 80 } else { 20 });
+            let arrival = origin + Duration::from_secs(second) + delay;
+            clock.on_packet(rtp_time, arrival);
+            clock.on_sender_report(arrival, ntp, rtp_time);
+            let captured = origin + Duration::from_secs(second) + Duration::from_millis(20);
+            let time = clock.time_of(rtp_time, arrival);
+            worst = worst.max(time.saturating_duration_since(captured));
+            worst = worst.max(captured.saturating_duration_since(time));
+        }
+        assert!(worst < Duration::from_millis(5), "{parts_per_million} ppm: {worst:?} off");
+    }
 }

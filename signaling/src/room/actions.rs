@@ -225,8 +225,8 @@ impl Room {
         let Some(known) = found else {
             return Err(Refusal::new(ErrorCode::NotFound, "There is no such publication."));
         };
-        let own = known.publication.participant == id;
-        if !own && !(rights.administer && muted) {
+        let may = known.publication.participant == id || (rights.administer && muted);
+        if !may {
             let text = "Only its owner can unmute a publication, and only a host can mute another's.";
             return Err(Refusal::new(ErrorCode::NotAllowed, text));
         }

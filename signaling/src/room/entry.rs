@@ -67,7 +67,7 @@ impl Room {
         reason: LeaveReason,
         why: Close,
     ) {
-        if !self.members.get(id).is_some_and(|member| member.session.is_some()) {
+        if self.members.get(id).is_none_or(|member| member.session.is_none()) {
             return;
         }
         self.drop_media(now, id);

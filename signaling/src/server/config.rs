@@ -1,4 +1,4 @@
-//! The binary's settings: flags, `SIMMER_*` environment and a TOML file become one validated [`Config`].
+//! Settings: flags win over the environment, the environment over the file.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -6,359 +6,331 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::Role;
-use crate::token::SAMPLE_KEY;
+use crate::token::{SAMPLE_KEY, ShortKey, Tokens};
 
-/// A media server for live rooms: video, steps, chat and votes on one timeline, live and replayed.
+/// The command line.
 #[derive(Parser, Debug)]
-#[command(name = "simmer", version)]
-pub struct CommandLine {
+#[command(
+    name = "simmer",
+    version,
+    about = "A media server for live rooms, with their recording and replay."
+)]
+pub(super) struct Cli {
     #[command(subcommand)]
-    command: Option<CommandName>,
+    pub(super) command: Option<Command>,
     #[command(flatten)]
-    settings: Settings,
+    pub(super) flags: Flags,
 }
 
+/// What to do.
 #[derive(Subcommand, Debug)]
-enum CommandName {
-    /// Serves rooms (what happens without a command, too).
-    Serve(Box<Settings>),
-    /// Prints a token for a room.
-    Token(TokenRequest),
-    /// Prints the settings in force as TOML, without secrets.
-    Config(Box<Settings>),
+pub(super) enum Command {
+    /// Run the server (the default).
+    Serve,
+    /// Print a token, signed with the key.
+    Token {
+        /// The room: 1 to 64 characters of A-Z a-z 0-9 _ -
+        #[arg(long)]
+        room: String,
+        /// Who: 1 to 64 visible ASCII characters.
+        #[arg(long)]
+        identity: String,
+        /// The display name; without it the client chooses.
+        #[arg(long)]
+        name: Option<String>,
+        /// What they are in the room.
+        #[arg(long, default_value = "participant", value_parser = ["host", "participant"])]
+        role: String,
+        /// How long it is valid, at most a day.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
+        minutes: u64,
+    },
+    /// Print the settings in force, without secrets, as a configuration file.
+    Config,
 }
 
-/// What was asked of the binary.
-#[derive(Debug)]
-pub enum Order {
-    /// Serve.
-    Serve(Config),
-    /// Print a token.
-    Token(TokenRequest),
-    /// Print the settings.
-    Show(Config),
+/// What was typed, or set in the environment.
+#[derive(Args, Debug, Default)]
+pub(super) struct Flags {
+    /// Address of HTTP and WebSocket [default: 127.0.0.1:7443]
+    #[arg(long, env = "SIMMER_LISTEN", global = true)]
+    listen: Option<SocketAddr>,
+    /// Address of media, UDP [default: 0.0.0.0 and the port of --listen]
+    #[arg(long, env = "SIMMER_MEDIA_LISTEN", global = true)]
+    media_listen: Option<SocketAddr>,
+    /// IP address told to clients for media; repeatable [default: 127.0.0.1 and each local address]
+    #[arg(long, env = "SIMMER_ADVERTISE", value_delimiter = ',', global = true)]
+    advertise: Vec<IpAddr>,
+    /// Address of /metrics; keep it private [default: 127.0.0.1:7444]
+    #[arg(long, env = "SIMMER_METRICS_LISTEN", global = true)]
+    metrics_listen: Option<SocketAddr>,
+    /// Folder of the recordings [default: ./simmer-data]
+    #[arg(long, env = "SIMMER_DATA", global = true)]
+    data: Option<PathBuf>,
+    /// Key that signs tokens (HS256), at least 32 bytes [default: a public sample]
+    #[arg(long, env = "SIMMER_KEY", hide_env_values = true, global = true)]
+    key: Option<String>,
+    /// Refuse the sample key, ask a token for recordings, serve no demos
+    #[arg(long, env = "SIMMER_PRODUCTION", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
+    production: bool,
+    /// Origin whose pages may open the WebSocket, such as https://class.example; repeatable
+    #[arg(long, env = "SIMMER_ALLOW_ORIGIN", value_delimiter = ',', global = true)]
+    allow_origin: Vec<String>,
+    /// Participants in a room [default: 500]
+    #[arg(long, env = "SIMMER_ROOM_SIZE", global = true)]
+    room_size: Option<usize>,
+    /// Format of the log on standard error [default: text]
+    #[arg(long, env = "SIMMER_LOG", global = true)]
+    log: Option<LogFormat>,
+    /// File with the same settings, TOML
+    #[arg(long, env = "SIMMER_CONFIG", global = true)]
+    config: Option<PathBuf>,
 }
 
-/// A token to print.
-#[derive(Args, Clone, Debug)]
-pub struct TokenRequest {
-    /// The room: 1 to 64 of A-Z a-z 0-9 _ -.
-    #[arg(long)]
-    pub room: String,
-    /// Who it is for: 1 to 64 visible ASCII characters.
-    #[arg(long)]
-    pub identity: String,
-    /// The name shown to others.
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Leads the room, or takes part in it.
-    #[arg(long, value_enum, default_value = "participant")]
-    role: RoleName,
-    /// How long it is good, in seconds, at most a day.
-    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub ttl: u64,
-    /// The key that the server checks tokens with.
-    #[arg(long, env = "SIMMER_KEY", hide_env_values = true, default_value = SAMPLE_KEY)]
-    pub key: String,
+/// What the file says.
+#[derive(Deserialize, Serialize, Debug, Default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct File {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_listen: Option<SocketAddr>,
+    advertise: Option<Vec<IpAddr>>,
+    metrics_listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    #[serde(skip_serializing)]
+    key: Option<String>,
+    production: Option<bool>,
+    allow_origin: Option<Vec<String>>,
+    room_size: Option<usize>,
+    log: Option<LogFormat>,
 }
 
-impl TokenRequest {
-    /// Host or participant.
-    pub fn role(&self) -> Role {
-        match self.role {
-            RoleName::Host => Role::Host,
-            RoleName::Participant => Role::Participant,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum RoleName {
-    Host,
-    Participant,
-}
-
-/// How log lines look.
+/// How the log is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One object a line.
     Json,
 }
 
-/// Settings as they were given: each may be missing.
-#[derive(Args, Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Settings {
-    /// Where HTTP and WebSocket listen; media takes the same port number [default: 127.0.0.1:7443].
-    #[arg(long, env = "SIMMER_LISTEN", value_name = "ADDR")]
-    listen: Option<SocketAddr>,
-    /// Where media (UDP) listens [default: all addresses, the port number of --listen].
-    #[arg(long, env = "SIMMER_MEDIA_LISTEN", value_name = "ADDR")]
-    media_listen: Option<SocketAddr>,
-    /// An address told to clients for media; may be repeated [default: 127.0.0.1 and each local address].
-    #[arg(long, env = "SIMMER_ADVERTISE", value_name = "IP", value_delimiter = ',')]
-    advertise: Vec<IpAddr>,
-    /// Where /metrics listens: keep it private [default: 127.0.0.1:7444].
-    #[arg(long, env = "SIMMER_METRICS_LISTEN", value_name = "ADDR")]
-    metrics_listen: Option<SocketAddr>,
-    /// Where recordings are kept [default: ./simmer-data].
-    #[arg(long, env = "SIMMER_DATA", value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The key that signs tokens, at least 32 bytes [default: a sample key that everybody knows].
-    #[arg(long, env = "SIMMER_KEY", hide_env_values = true)]
-    key: Option<String>,
-    /// Refuses the sample key, turns the demos off, asks for a token to replay.
-    #[arg(long, env = "SIMMER_PRODUCTION")]
-    production: bool,
-    /// An origin whose pages may connect, besides the server's own; may be repeated.
-    #[arg(long, env = "SIMMER_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
-    allow_origin: Vec<String>,
-    /// Participants in a room at most [default: 500].
-    #[arg(long, env = "SIMMER_ROOM_SIZE", value_name = "N")]
-    room_size: Option<usize>,
-    /// How log lines look, on standard error [default: text].
-    #[arg(long, env = "SIMMER_LOG", value_enum, value_name = "FORMAT")]
-    log: Option<LogFormat>,
-    /// A TOML file with the same settings; flags and environment win over it.
-    #[arg(long, env = "SIMMER_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    config: Option<PathBuf>,
-}
+/// The key that signs tokens. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(String);
 
-/// The settings in force, valid as a whole.
-#[derive(Clone, Debug, Serialize)]
-pub struct Config {
-    /// HTTP and WebSocket.
-    pub listen: SocketAddr,
-    /// Media, UDP. Port 0 means the port number that HTTP got.
-    pub media_listen: SocketAddr,
-    /// Told to clients; empty means 127.0.0.1 and each local address.
-    pub advertise: Vec<IpAddr>,
-    /// Metrics.
-    pub metrics_listen: SocketAddr,
-    /// Recordings.
-    pub data: PathBuf,
-    /// Signs tokens.
-    #[serde(skip)]
-    pub key: String,
-    /// No sample key, no demos, no open recordings.
-    pub production: bool,
-    /// Origins besides our own.
-    pub allow_origin: Vec<String>,
-    /// Participants in a room.
-    pub room_size: usize,
-    /// Log lines.
-    pub log: LogFormat,
-}
-
-impl Config {
-    /// Whether tokens are signed with the key that everybody knows.
-    pub fn uses_sample_key(&self) -> bool {
-        self.key == SAMPLE_KEY
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
     }
 }
 
-/// Why settings are not in order.
+impl Key {
+    /// Whether it is the public sample.
+    pub fn is_sample(&self) -> bool {
+        self.0 == SAMPLE_KEY
+    }
+}
+
+/// The settings in force, valid.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where HTTP listens.
+    pub listen: SocketAddr,
+    /// Where media listens; `None` for all addresses and HTTP's port number.
+    pub media_listen: Option<SocketAddr>,
+    /// What clients are told; empty for the local addresses.
+    pub advertise: Vec<IpAddr>,
+    /// Where `/metrics` listens.
+    pub metrics_listen: SocketAddr,
+    /// Where recordings are.
+    pub data: PathBuf,
+    /// What signs tokens.
+    pub key: Key,
+    /// No demos, no sample key, recordings need a token.
+    pub production: bool,
+    /// Origins allowed besides the server's own.
+    pub allow_origin: Vec<String>,
+    /// Participants in a room.
+    pub room_size: usize,
+    /// How the log is written.
+    pub log: LogFormat,
+}
+
+/// Why the settings are not valid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the settings in {path}", path = path.display())]
-    Unreadable {
-        /// Which file.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// The file is not TOML, or has settings that do not exist.
-    #[error("the settings in {path} are malformed", path = path.display())]
-    Malformed {
-        /// Which file.
+    /// The file is not a configuration.
+    #[error("{path} is no valid configuration")]
+    Parse {
+        /// Which.
         path: PathBuf,
         /// Why.
         source: Box<toml::de::Error>,
     },
-    /// The sample key in production.
-    #[error("--production needs a key of its own: set --key or SIMMER_KEY to at least 32 random bytes")]
-    SampleKeyInProduction,
-    /// A key that is too short.
-    #[error("the key has {bytes} bytes; at least 32 are needed")]
-    ShortKey {
-        /// How many it has.
-        bytes: usize,
-    },
-    /// A number out of its range.
-    #[error("--room-size is 1 to 10000")]
-    RoomSize,
+    /// The key is too short.
+    #[error(transparent)]
+    Key(#[from] ShortKey),
+    /// Production with the sample key.
+    #[error("the sample key is public: --production needs a key of your own (--key or SIMMER_KEY)")]
+    SampleKey,
+    /// No room for anybody, or for too many.
+    #[error("--room-size is 1 to 10000, not {0}")]
+    RoomSize(usize),
     /// Not an origin.
-    #[error("'{origin}' is not an origin such as https://app.example")]
-    Origin {
-        /// What was given.
-        origin: String,
-    },
-}
-
-impl CommandLine {
-    /// What is asked, with the file read and everything checked.
-    ///
-    /// # Errors
-    ///
-    /// A [`ConfigError`] names the setting to mend.
-    pub fn order(self) -> Result<Order, ConfigError> {
-        match self.command {
-            None => self.settings.resolve().map(Order::Serve),
-            Some(CommandName::Serve(settings)) => settings.over(self.settings).resolve().map(Order::Serve),
-            Some(CommandName::Config(settings)) => settings.over(self.settings).resolve().map(Order::Show),
-            Some(CommandName::Token(request)) => Ok(Order::Token(request)),
-        }
-    }
-}
-
-impl Settings {
-    /// These, and where they are silent the others.
-    fn over(self, under: Self) -> Self {
-        Self {
-            listen: self.listen.or(under.listen),
-            media_listen: self.media_listen.or(under.media_listen),
-            advertise: if self.advertise.is_empty() { under.advertise } else { self.advertise },
-            metrics_listen: self.metrics_listen.or(under.metrics_listen),
-            data: self.data.or(under.data),
-            key: self.key.or(under.key),
-            production: self.production || under.production,
-            allow_origin: if self.allow_origin.is_empty() { under.allow_origin } else { self.allow_origin },
-            room_size: self.room_size.or(under.room_size),
-            log: self.log.or(under.log),
-            config: self.config.or(under.config),
-        }
-    }
-
-    fn resolve(self) -> Result<Config, ConfigError> {
-        let file = match &self.config {
-            Some(path) => Self::read(path)?,
-            None => Self::default(),
-        };
-        let settings = self.over(file);
-        let listen = settings.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)));
-        let config = Config {
-            listen,
-            media_listen: settings
-                .media_listen
-                .unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, listen.port()))),
-            advertise: settings.advertise,
-            metrics_listen: settings
-                .metrics_listen
-                .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_METRICS_PORT))),
-            data: settings.data.unwrap_or_else(|| PathBuf::from("simmer-data")),
-            key: settings.key.unwrap_or_else(|| SAMPLE_KEY.to_owned()),
-            production: settings.production,
-            allow_origin: settings.allow_origin,
-            room_size: settings.room_size.unwrap_or(DEFAULT_ROOM_SIZE),
-            log: settings.log.unwrap_or_default(),
-        };
-        config.check()
-    }
-
-    fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Malformed {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })
-    }
+    #[error("`{0}` is no origin, such as https://class.example")]
+    Origin(String),
 }
 
 impl Config {
-    fn check(self) -> Result<Self, ConfigError> {
-        if self.production && self.uses_sample_key() {
-            return Err(ConfigError::SampleKeyInProduction);
-        }
-        if self.key.len() < 32 {
-            return Err(ConfigError::ShortKey { bytes: self.key.len() });
+    /// Puts flags, environment and file together.
+    pub(super) fn load(flags: Flags) -> Result<Self, ConfigError> {
+        let file = flags.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let some = |list: Vec<_>| (!list.is_empty()).then_some(list);
+        let config = Self {
+            listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 7443))),
+            media_listen: flags.media_listen.or(file.media_listen),
+            advertise: some(flags.advertise).or(file.advertise).unwrap_or_default(),
+            metrics_listen: flags
+                .metrics_listen
+                .or(file.metrics_listen)
+                .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 7444))),
+            data: flags.data.or(file.data).unwrap_or_else(|| PathBuf::from("./simmer-data")),
+            key: Key(flags.key.or(file.key).unwrap_or_else(|| SAMPLE_KEY.to_owned())),
+            production: flags.production || file.production.unwrap_or(false),
+            allow_origin: (!flags.allow_origin.is_empty())
+                .then_some(flags.allow_origin)
+                .or(file.allow_origin)
+                .unwrap_or_default(),
+            room_size: flags.room_size.or(file.room_size).unwrap_or(500),
+            log: flags.log.or(file.log).unwrap_or_default(),
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The tokens of this key.
+    pub fn tokens(&self) -> Result<Tokens, ShortKey> {
+        Tokens::new(&self.key.0)
+    }
+
+    /// As a configuration file, without the key.
+    pub fn to_toml(&self) -> String {
+        let file = File {
+            listen: Some(self.listen),
+            media_listen: self.media_listen,
+            advertise: Some(self.advertise.clone()),
+            metrics_listen: Some(self.metrics_listen),
+            data: Some(self.data.clone()),
+            key: None,
+            production: Some(self.production),
+            allow_origin: Some(self.allow_origin.clone()),
+            room_size: Some(self.room_size),
+            log: Some(self.log),
+        };
+        let key = if self.key.is_sample() { "the public sample" } else { "set, not shown" };
+        let settings = toml::to_string(&file).unwrap_or_default();
+        format!("# key: {key}\n{settings}")
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.tokens()?;
+        if self.production && self.key.is_sample() {
+            return Err(ConfigError::SampleKey);
         }
         if !(1..=10_000).contains(&self.room_size) {
-            return Err(ConfigError::RoomSize);
+            return Err(ConfigError::RoomSize(self.room_size));
         }
-        let is_origin = |origin: &str| {
-            let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            authority.is_some_and(|authority| !authority.is_empty() && !authority.contains('/'))
-        };
-        match self.allow_origin.iter().find(|origin| !is_origin(origin)) {
-            Some(origin) => Err(ConfigError::Origin { origin: origin.clone() }),
-            None => Ok(self),
-        }
+        let wrong = self.allow_origin.iter().find(|origin| !is_origin(origin));
+        wrong.map_or(Ok(()), |origin| Err(ConfigError::Origin(origin.clone())))
     }
 }
 
-const DEFAULT_PORT: u16 = 7443;
-const DEFAULT_METRICS_PORT: u16 = 7444;
-const DEFAULT_ROOM_SIZE: usize = 500;
+/// `scheme://authority`, nothing behind.
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, authority)| {
+        matches!(scheme, "http" | "https")
+            && !authority.is_empty()
+            && !authority.contains(['/', '?', '#', ' '])
+    })
+}
+
+fn read(path: &Path) -> Result<File, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    toml::from_str(&text)
+        .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn order(words: &[&str]) -> Result<Order, ConfigError> {
-        let words = std::iter::once("simmer").chain(words.iter().copied());
-        CommandLine::try_parse_from(words).expect("a command line").order()
+    fn file(text: &str) -> (tempfile::TempDir, Flags) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("simmer.toml");
+        std::fs::write(&path, text).expect("a file");
+        (folder, Flags { config: Some(path), ..Flags::default() })
     }
 
-    fn served(words: &[&str]) -> Config {
-        match order(words) {
-            Ok(Order::Serve(config)) => config,
-            other => panic!("{other:?}"),
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let (_folder, mut flags) = file("room-size = 7\nlisten = '127.0.0.1:1000'\n");
+        flags.listen = Some(SocketAddr::from(([127, 0, 0, 1], 2000)));
+        let config = Config::load(flags).expect("valid settings");
+        assert_eq!((config.room_size, config.listen.port()), (7, 2000));
+    }
+
+    #[test]
+    fn production_refuses_the_sample_key_and_a_short_one() {
+        let flags = || Flags { production: true, ..Flags::default() };
+        assert!(matches!(Config::load(flags()), Err(ConfigError::SampleKey)));
+        let short = Flags { key: Some("k".repeat(31)), ..flags() };
+        assert!(matches!(Config::load(short), Err(ConfigError::Key(ShortKey { length: 31 }))));
+        let own = Flags { key: Some("k".repeat(32)), ..flags() };
+        assert!(Config::load(own).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_setting_is_refused() {
+        for wrong in ["romsize = 7", "room-size = 0", "allow-origin = ['class.example']", "listen = 'x'"] {
+            let (_folder, flags) = file(wrong);
+            assert!(Config::load(flags).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn without_words_it_serves_on_loopback_with_one_port_number() {
-        let config = served(&[]);
-        assert_eq!(config.listen.to_string(), "127.0.0.1:7443");
-        assert_eq!(config.media_listen.to_string(), "0.0.0.0:7443");
-        assert!(config.uses_sample_key() && !config.production);
-        assert_eq!(served(&["serve", "--listen", "127.0.0.1:81"]).media_listen.port(), 81);
+    fn what_is_printed_is_a_file_with_the_same_settings_and_no_secret() {
+        let secret = "a-key-that-nobody-should-ever-see-printed";
+        let flags = Flags {
+            key: Some(secret.to_owned()),
+            allow_origin: vec!["https://class.example".to_owned()],
+            ..Flags::default()
+        };
+        let printed = Config::load(flags).expect("valid settings").to_toml();
+        assert!(!printed.contains(secret));
+        let (_folder, mut flags) = file(&printed);
+        flags.key = Some(secret.to_owned());
+        assert_eq!(Config::load(flags).expect("valid settings").to_toml(), printed);
     }
 
     #[test]
-    fn flags_win_over_the_file() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("simmer.toml");
-        std::fs::write(&path, "listen = \"127.0.0.1:9000\"\nroom_size = 7\nadvertise = [\"10.0.0.1\"]\n")
-            .expect("written");
-        let file = path.to_str().expect("a path");
-        let config = served(&["serve", "--config", file, "--room-size", "8"]);
-        assert_eq!((config.listen.port(), config.room_size), (9000, 8));
-        assert_eq!(config.advertise, [IpAddr::from([10, 0, 0, 1])]);
-        std::fs::write(&path, "listn = 1\n").expect("written");
-        assert!(matches!(order(&["serve", "--config", file]), Err(ConfigError::Malformed { .. })));
-        assert!(matches!(order(&["--config", "/nowhere/at/all"]), Err(ConfigError::Unreadable { .. })));
-    }
-
-    #[test]
-    fn production_needs_a_key_of_its_own() {
-        assert!(matches!(order(&["--production"]), Err(ConfigError::SampleKeyInProduction)));
-        assert!(matches!(order(&["--key", "short"]), Err(ConfigError::ShortKey { bytes: 5 })));
-        let key = "0123456789abcdef0123456789abcdef";
-        assert!(served(&["--production", "--key", key]).production);
-    }
-
-    #[test]
-    fn what_is_out_of_range_is_refused() {
-        assert!(matches!(order(&["--room-size", "0"]), Err(ConfigError::RoomSize)));
-        assert!(matches!(order(&["--allow-origin", "app.example"]), Err(ConfigError::Origin { .. })));
-        assert_eq!(served(&["--allow-origin", "https://app.example"]).allow_origin.len(), 1);
-    }
-
-    #[test]
-    fn settings_are_shown_without_the_key() {
-        let key = "0123456789abcdef0123456789abcdef";
-        let Ok(Order::Show(config)) = order(&["config", "--key", key]) else { panic!("settings") };
-        let text = toml::to_string(&config).expect("TOML");
-        assert!(text.contains("listen") && !text.contains(key));
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+        let cli =
+            Cli::try_parse_from(["simmer", "serve", "--listen", "127.0.0.1:0", "--advertise", "127.0.0.1"]);
+        assert!(matches!(cli.expect("flags").command, Some(Command::Serve)));
     }
 }

@@ -1,169 +1,187 @@
-//! The cooking class's backend: makes classes, and gives tokens to those who have a link.
-//!
-//! A link's key is a keyed hash of the room and the role, so that nothing has to be kept and links outlive a restart.
+//! Classes for the demo: two secrets per room, made from the server's key, so that nothing is stored and links outlive a restart.
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use rand::Rng;
+use rand::distr::Alphanumeric;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use super::pages;
+use crate::http::refusal;
 use crate::protocol::Role;
-use crate::token::{Grant, TokenKey};
+use crate::token::{Claims, Tokens, is_identity, is_room, same};
 
-/// What the demo signs with.
-#[derive(Clone)]
-pub struct DemoClass {
-    tokens: TokenKey,
-    links: Arc<EncodingKey>,
+/// `POST /demo/class` and `POST /demo/class/token`, and the page at `GET /demo/class`.
+pub(super) fn routes(tokens: Tokens) -> Router {
+    Router::new()
+        .route("/demo/class", post(make).get(page))
+        .route("/demo/class/token", post(token))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(tokens)
 }
 
-impl DemoClass {
-    /// `secret` is the server's key.
-    pub fn new(tokens: TokenKey, secret: &[u8]) -> Self {
-        Self { tokens, links: Arc::new(EncodingKey::from_secret(secret)) }
-    }
-
-    /// `POST /demo/class` and `POST /demo/class/token`.
-    pub fn routes(self) -> Router {
-        Router::new()
-            .route("/demo/class", post(create))
-            .route("/demo/class/token", post(exchange))
-            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-            .with_state(self)
-    }
-
-    fn link_key(&self, room: &str, role: Role) -> String {
-        let role = match role {
-            Role::Host => "host",
-            Role::Participant => "participant",
-        };
-        // Cannot be taken for a token: a token's signed part has no colons.
-        let text = format!("simmer:class-link:{role}:{room}");
-        crypto::sign(text.as_bytes(), &self.links, Algorithm::HS256).unwrap_or_default()
-    }
-
-    fn role_of(&self, room: &str, key: &str) -> Option<Role> {
-        let is = |role| {
-            let expected = self.link_key(room, role);
-            !expected.is_empty() && same(expected.as_bytes(), key.as_bytes())
-        };
-        [Role::Host, Role::Participant].into_iter().find(|&role| is(role))
-    }
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize, Debug)]
 struct Class {
     room: String,
     host_key: String,
     participant_key: String,
 }
 
-async fn create(State(demo): State<DemoClass>) -> Json<Class> {
-    let room = format!("class-{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 9]>()));
-    Json(Class {
-        host_key: demo.link_key(&room, Role::Host),
-        participant_key: demo.link_key(&room, Role::Participant),
-        room,
-    })
-}
-
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize, Debug)]
 struct Ticket {
     room: String,
     key: String,
-    name: Option<String>,
+    name: String,
     identity: String,
 }
 
-async fn exchange(State(demo): State<DemoClass>, ticket: Result<Json<Ticket>, JsonRejection>) -> Response {
-    let Json(ticket) = match ticket {
-        Ok(ticket) => ticket,
-        Err(rejection) => return refuse(rejection.status(), "bad_json", "The request is not what this address takes."),
+#[derive(Serialize, Deserialize, Debug)]
+struct Issued {
+    token: String,
+    role: Role,
+    expires_in: u64,
+}
+
+/// The page of the same address, which this route would hide.
+async fn page(headers: HeaderMap) -> Response {
+    pages::demo("class", &headers)
+}
+
+async fn make(State(tokens): State<Tokens>) -> Json<Class> {
+    let random: String = rand::rng().sample_iter(Alphanumeric).take(12).map(char::from).collect();
+    let room = format!("class-{random}");
+    let host_key = secret(&tokens, &room, Role::Host);
+    let participant_key = secret(&tokens, &room, Role::Participant);
+    Json(Class { room, host_key, participant_key })
+}
+
+async fn token(State(tokens): State<Tokens>, ticket: Result<Json<Ticket>, JsonRejection>) -> Response {
+    let ticket = match ticket {
+        Ok(Json(ticket)) => ticket,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large.");
+        }
+        Err(_) => {
+            let text = "The body is a JSON object with `room`, `key`, `name` and `identity`.";
+            return refusal(StatusCode::BAD_REQUEST, "bad_json", text);
+        }
     };
-    let Some(role) = demo.role_of(&ticket.room, &ticket.key) else {
-        return refuse(StatusCode::FORBIDDEN, "bad_token", "This link does not open the class.");
-    };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut grant = Grant::new(&ticket.room, &ticket.identity, role, (now + LIFE).as_secs());
-    grant.name = ticket.name;
-    match demo.tokens.sign(&grant) {
-        Ok(token) => Json(json!({"token": token, "role": role, "expires_in": LIFE.as_secs()})).into_response(),
-        Err(_) => refuse(StatusCode::BAD_REQUEST, "invalid", "The identity is 1 to 64 visible ASCII characters."),
+    if !is_identity(&ticket.identity) {
+        let text = "`identity` has 1 to 64 visible ASCII characters.";
+        return refusal(StatusCode::BAD_REQUEST, "invalid", text);
     }
+    let name = ticket.name.trim();
+    if name.is_empty() || name.chars().count() > 40 || name.chars().any(char::is_control) {
+        let text = "A name has 1 to 40 characters and no control characters.";
+        return refusal(StatusCode::BAD_REQUEST, "bad_name", text);
+    }
+    let is = |role| same(&ticket.key, &secret(&tokens, &ticket.room, role));
+    let role = match (is_room(&ticket.room), is(Role::Host), is(Role::Participant)) {
+        (true, true, _) => Role::Host,
+        (true, _, true) => Role::Participant,
+        _ => {
+            let text = "This link does not open the class.";
+            return refusal(StatusCode::FORBIDDEN, "not_allowed", text);
+        }
+    };
+    let mut claims = Claims::new(&ticket.room, &ticket.identity, role, LIFE);
+    claims.name = Some(name.to_owned());
+    Json(Issued { token: tokens.sign(&claims), role, expires_in: LIFE.as_secs() }).into_response()
 }
 
-fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
-    (status, Json(json!({"code": code, "message": message}))).into_response()
-}
-
-/// Compares without telling by its time where the first difference is.
-fn same(left: &[u8], right: &[u8]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).fold(0, |all, (l, r)| all | (l ^ r)) == 0
+fn secret(tokens: &Tokens, room: &str, role: Role) -> String {
+    // No token's signing input looks like this: it has spaces.
+    tokens.secret_for(&format!("demo class / {role:?} / {room}"))
 }
 
 const LIFE: Duration = Duration::from_secs(600);
-const MAX_BODY_BYTES: usize = 4096;
+const BODY_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
     use axum::http::header::CONTENT_TYPE;
-    use serde_json::Value;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
     use tower::ServiceExt;
 
     use super::*;
-    use crate::token::{Authenticate, SAMPLE_KEY};
+    use crate::token::SAMPLE_KEY;
 
-    fn demo() -> DemoClass {
-        DemoClass::new(TokenKey::new(SAMPLE_KEY.as_bytes()).expect("a key"), SAMPLE_KEY.as_bytes())
+    async fn post<T: DeserializeOwned>(key: &str, uri: &str, body: String) -> (StatusCode, T) {
+        let tokens = Tokens::new(key).expect("a long key");
+        let request = Request::post(uri)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .expect("a request");
+        let response = routes(tokens).oneshot(request).await.expect("a response");
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 100_000).await.expect("a body");
+        (status, serde_json::from_slice(&body).expect("JSON"))
     }
 
-    async fn ask(path: &str, body: String) -> (StatusCode, Value) {
-        let request = Request::post(path).header(CONTENT_TYPE, "application/json").body(Body::from(body));
-        let answer = demo().routes().oneshot(request.expect("a request")).await.expect("an answer");
-        let status = answer.status();
-        let body = to_bytes(answer.into_body(), 65_536).await.expect("a body");
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    fn ticket(room: &str, key: &str) -> String {
+        json!({"room": room, "key": key, "name": " Ana ", "identity": "i-1"}).to_string()
     }
 
     #[tokio::test]
-    async fn each_link_opens_its_class_in_its_role() {
-        let (status, class) = ask("/demo/class", String::new()).await;
-        assert_eq!(status, StatusCode::OK);
-        for (key, role) in [("host_key", Role::Host), ("participant_key", Role::Participant)] {
-            let ticket = json!({"room": class["room"], "key": class[key], "name": "Ana", "identity": "ana"});
-            let (status, answer) = ask("/demo/class/token", ticket.to_string()).await;
-            assert_eq!(status, StatusCode::OK, "{answer}");
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-            let token = answer["token"].as_str().expect("a token");
-            let grant = demo().tokens.authenticate(token, now).expect("a good token");
-            assert_eq!((grant.role, grant.name.as_deref(), grant.identity.as_str()), (role, Some("Ana"), "ana"));
-            assert!(grant.expires_at <= now + 600);
+    async fn each_key_opens_its_role_also_after_a_restart() {
+        let (_, class): (_, Class) = post(SAMPLE_KEY, "/demo/class", String::new()).await;
+        for (key, role) in [(&class.host_key, Role::Host), (&class.participant_key, Role::Participant)] {
+            let (status, issued): (_, Issued) =
+                post(SAMPLE_KEY, "/demo/class/token", ticket(&class.room, key)).await;
+            assert_eq!((status, issued.role, issued.expires_in), (StatusCode::OK, role, 600));
+            let claims = Tokens::new(SAMPLE_KEY).expect("a long key").verify(&issued.token).expect("a token");
+            assert_eq!(
+                (claims.room, claims.sub, claims.name),
+                (class.room.clone(), "i-1".into(), Some("Ana".into()))
+            );
+            assert_eq!(claims.role, role);
         }
     }
 
     #[tokio::test]
-    async fn another_class_or_key_opens_nothing() {
-        let (_, class) = ask("/demo/class", String::new()).await;
-        for (room, key) in [(json!("class-other"), class["host_key"].clone()), (class["room"].clone(), json!("guess"))] {
-            let ticket = json!({"room": room, "key": key, "identity": "ana"});
-            let (status, answer) = ask("/demo/class/token", ticket.to_string()).await;
-            assert_eq!((status, answer["code"].as_str()), (StatusCode::FORBIDDEN, Some("bad_token")));
+    async fn a_key_opens_no_other_room_and_no_other_server() {
+        let (_, class): (_, Class) = post(SAMPLE_KEY, "/demo/class", String::new()).await;
+        let refused = |key: &'static str, body: String| async move {
+            let (status, body): (_, Value) = post(key, "/demo/class/token", body).await;
+            (status, body["code"].clone())
+        };
+        let expected = (StatusCode::FORBIDDEN, json!("not_allowed"));
+        assert_eq!(refused(SAMPLE_KEY, ticket("class-other", &class.host_key)).await, expected);
+        assert_eq!(refused(SAMPLE_KEY, ticket(&class.room, "")).await, expected);
+        assert_eq!(
+            refused("another-key-of-at-least-32-bytes!", ticket(&class.room, &class.host_key)).await,
+            expected
+        );
+    }
+
+    #[tokio::test]
+    async fn bad_bodies_are_refused_by_name() {
+        for (body, status, code) in [
+            ("{".to_owned(), StatusCode::BAD_REQUEST, "bad_json"),
+            ("[]".to_owned(), StatusCode::BAD_REQUEST, "bad_json"),
+            (ticket(&"x".repeat(20_000), "k"), StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            (
+                json!({"room":"r","key":"k","name":"","identity":"i"}).to_string(),
+                StatusCode::BAD_REQUEST,
+                "bad_name",
+            ),
+            (
+                json!({"room":"r","key":"k","name":"A","identity":" "}).to_string(),
+                StatusCode::BAD_REQUEST,
+                "invalid",
+            ),
+        ] {
+            let (got, answer): (_, Value) = post(SAMPLE_KEY, "/demo/class/token", body).await;
+            assert_eq!((got, &answer["code"]), (status, &json!(code)));
         }
-        let ticket = json!({"room": class["room"], "key": class["host_key"], "identity": "a b"});
-        assert_eq!(ask("/demo/class/token", ticket.to_string()).await.1["code"], "invalid");
-        assert_eq!(ask("/demo/class/token", "{".to_owned()).await.1["code"], "bad_json");
-        assert_eq!(ask("/demo/class/token", format!("{{\"room\":\"{}\"}}", "x".repeat(5000))).await.1["code"], "bad_json");
     }
 }

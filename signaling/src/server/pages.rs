@@ -1,121 +1,102 @@
-//! The demos and the browser client, carried inside the binary.
+//! The demos and the JavaScript client, embedded.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hasher};
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use include_dir::{Dir, include_dir};
 
-use crate::server::not_found;
+use crate::http::refusal;
 
-static EXAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../examples");
-static CLIENT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/js/src");
+static EXAMPLES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../examples");
+static CLIENT: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/js/src");
 
-/// `/client/…`: the browser client's modules.
-pub fn client_routes() -> Router {
-    let files = Files::of(&CLIENT);
-    Router::new().route("/client/{*file}", get(file)).with_state(files)
+/// `GET /client/…`: the JavaScript client.
+pub(super) fn client() -> Router {
+    Router::new().route(
+        "/client/{*path}",
+        get(|Path(path): Path<String>, headers: HeaderMap| async move { file(&CLIENT, &path, &headers) }),
+    )
 }
 
-/// `/`, `/demo/…` and `/replay/…`: the demos' pages.
-pub fn demo_routes() -> Router {
-    let files = Files::of(&EXAMPLES);
-    let page = |name: &'static str| {
-        get(move |State(files): State<Arc<Files>>, headers: HeaderMap| async move { files.answer(name, &headers) })
-    };
+/// The demos' pages.
+pub(super) fn demos() -> Router {
     Router::new()
-        .route("/", page("index.html"))
-        .route("/demo/{name}", get(demo))
-        .route("/demo/{name}/{*file}", get(demo_file))
-        .route("/replay", page("replay/index.html"))
-        .route("/replay/{session}", page("replay/index.html"))
-        .with_state(files)
+        .route("/", get(|headers: HeaderMap| async move { file(&EXAMPLES, "index.html", &headers) }))
+        .route(
+            "/replay/{id}",
+            get(|headers: HeaderMap| async move { file(&EXAMPLES, "replay/index.html", &headers) }),
+        )
+        .route(
+            "/demo/{name}",
+            get(|Path(name): Path<String>, headers: HeaderMap| async move { demo(&name, &headers) }),
+        )
+        .route(
+            "/demo/{name}/{*path}",
+            get(|Path((name, path)): Path<(String, String)>, headers: HeaderMap| async move {
+                file(&EXAMPLES, &format!("{name}/{path}"), &headers)
+            }),
+        )
 }
 
-async fn file(State(files): State<Arc<Files>>, Path(file): Path<String>, headers: HeaderMap) -> Response {
-    files.answer(&file, &headers)
+/// A demo's page.
+pub(super) fn demo(name: &str, headers: &HeaderMap) -> Response {
+    file(&EXAMPLES, &format!("{name}/index.html"), headers)
 }
 
-async fn demo(State(files): State<Arc<Files>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    files.answer(&format!("{name}/index.html"), &headers)
-}
-
-async fn demo_file(
-    State(files): State<Arc<Files>>,
-    Path((name, file)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    files.answer(&format!("{name}/{file}"), &headers)
-}
-
-/// Files by their paths; what is not among them does not exist, so that no path leads anywhere else.
-struct Files {
-    by_path: HashMap<String, File>,
-}
-
-struct File {
-    contents: &'static [u8],
-    content_type: &'static str,
-    etag: String,
-}
-
-impl Files {
-    fn of(folder: &'static Dir<'static>) -> Arc<Self> {
-        let mut by_path = HashMap::new();
-        let mut folders = vec![folder];
-        while let Some(folder) = folders.pop() {
-            folders.extend(folder.dirs());
-            for file in folder.files() {
-                let (Some(path), contents) = (file.path().to_str(), file.contents()) else { continue };
-                let Some(content_type) = content_type(path) else { continue };
-                let mut hasher = DefaultHasher::new();
-                contents.hash(&mut hasher);
-                let etag = format!("\"{:016x}\"", hasher.finish());
-                by_path.insert(path.to_owned(), File { contents, content_type, etag });
-            }
-        }
-        Arc::new(Self { by_path })
+/// One embedded file. Names are looked up as they are, so a path leads nowhere else; what is no web page's part is not served.
+fn file(folder: &'static Dir<'static>, path: &str, headers: &HeaderMap) -> Response {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let (Some(file), Some(content_type)) = (folder.get_file(path), content_type(extension)) else {
+        return refusal(StatusCode::NOT_FOUND, "not_found", "There is no such page.");
+    };
+    let tag = etag(file.contents());
+    let common = [
+        (ETAG, tag.as_str()),
+        (CACHE_CONTROL, "no-cache"),
+        (CONTENT_TYPE, content_type),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "no-referrer"),
+    ];
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    if known.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag) {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
     }
-
-    fn answer(&self, path: &str, headers: &HeaderMap) -> Response {
-        let Some(file) = self.by_path.get(path) else { return not_found() };
-        let fixed = [
-            (CONTENT_TYPE, file.content_type),
-            (CACHE_CONTROL, "no-cache"),
-            (ETAG, &file.etag),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (REFERRER_POLICY, "no-referrer"),
-            (CONTENT_SECURITY_POLICY, POLICY),
-        ];
-        if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == file.etag.as_bytes()) {
-            return (StatusCode::NOT_MODIFIED, fixed).into_response();
-        }
-        (fixed, file.contents).into_response()
-    }
+    (common, file.contents()).into_response()
 }
 
-fn content_type(path: &str) -> Option<&'static str> {
-    Some(match path.rsplit_once('.')?.1 {
+fn etag(contents: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(contents);
+    format!("\"{:016x}-{:x}\"", hasher.finish(), contents.len())
+}
+
+fn content_type(extension: &str) -> Option<&'static str> {
+    Some(match extension {
         "html" => "text/html; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
         _ => return None,
     })
 }
 
-/// Everything comes from here; styles may be set by script, as the pages do for measures.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; \
-     img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+    img-src 'self' data:; style-src 'self' 'unsafe-inline'";
+
+/// Browsers take every response for what it says it is.
+pub(super) const NO_SNIFF: (HeaderName, &str) = (axum::http::header::X_CONTENT_TYPE_OPTIONS, "nosniff");
 
 #[cfg(test)]
 mod tests {
@@ -125,38 +106,45 @@ mod tests {
 
     use super::*;
 
-    async fn status(path: &str, etag: Option<&str>) -> (StatusCode, HeaderMap) {
-        let mut request = Request::get(path);
-        if let Some(etag) = etag {
-            request = request.header(IF_NONE_MATCH, etag);
+    async fn ask(uri: &str, tag: Option<&str>) -> Response {
+        let mut request = Request::get(uri);
+        if let Some(tag) = tag {
+            request = request.header(IF_NONE_MATCH, tag);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let answer = demo_routes().merge(client_routes()).oneshot(request).await.expect("an answer");
-        (answer.status(), answer.headers().clone())
+        demos().merge(client()).oneshot(request).await.expect("a response")
     }
 
     #[tokio::test]
-    async fn pages_and_modules_are_there_and_known_again() {
-        let pages = [
+    async fn pages_and_modules_are_served_as_what_they_are() {
+        for (uri, content_type) in [
             ("/", "text/html; charset=utf-8"),
             ("/demo/class", "text/html; charset=utf-8"),
-            ("/replay/01J", "text/html; charset=utf-8"),
-            ("/demo/class/class.js", "text/javascript; charset=utf-8"),
+            ("/replay/01J0000000000000000000000A", "text/html; charset=utf-8"),
             ("/client/client.js", "text/javascript; charset=utf-8"),
-        ];
-        for (path, expected) in pages {
-            let (found, headers) = status(path, None).await;
-            assert_eq!(found, StatusCode::OK, "{path}");
-            assert_eq!(headers[CONTENT_TYPE], expected);
-            let etag = headers[ETAG].to_str().expect("a tag");
-            assert_eq!(status(path, Some(etag)).await.0, StatusCode::NOT_MODIFIED);
+        ] {
+            let response = ask(uri, None).await;
+            assert_eq!(response.status(), StatusCode::OK, "{uri}");
+            assert_eq!(response.headers()[CONTENT_TYPE], content_type, "{uri}");
+            assert!(response.headers().contains_key(CONTENT_SECURITY_POLICY), "{uri}");
+            let tag = response.headers()[ETAG].to_str().expect("a tag").to_owned();
+            assert_eq!(ask(uri, Some(&tag)).await.status(), StatusCode::NOT_MODIFIED, "{uri}");
+            assert_eq!(ask(uri, Some("\"other\"")).await.status(), StatusCode::OK, "{uri}");
         }
     }
 
     #[tokio::test]
-    async fn no_path_leads_out() {
-        for path in ["/demo/nothing", "/client/../../Cargo.toml", "/client/%2e%2e/Cargo.toml", "/demo/class/..%2f..%2fCargo.toml"] {
-            assert_eq!(status(path, None).await.0, StatusCode::NOT_FOUND, "{path}");
+    async fn there_is_no_way_out_of_the_folders() {
+        for uri in [
+            "/demo/none",
+            "/demo/class/../../Cargo.toml",
+            "/demo/class/%2e%2e/%2e%2e/Cargo.toml",
+            "/demo/%2e%2e",
+            "/client/..%2fpackage.json",
+            "/client//etc/passwd",
+            "/demo/class/",
+        ] {
+            assert_eq!(ask(uri, None).await.status(), StatusCode::NOT_FOUND, "{uri}");
         }
     }
 }

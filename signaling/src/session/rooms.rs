@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use simmer_sfu::id::ParticipantId;
 use simmer_sfu::message::Event;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::Instrument;
 
 use super::feed::{FeedReceiver, Told};
@@ -40,6 +40,19 @@ pub(super) struct Shared {
     pub(super) config: RoomsConfig,
     registry: Mutex<Registry>,
     draining: AtomicBool,
+    open_sockets: watch::Sender<usize>,
+}
+
+/// An open WebSocket, counted as long as this lives.
+pub(crate) struct OpenSocket {
+    shared: Arc<Shared>,
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.shared.open_sockets.send_modify(|open| *open = open.saturating_sub(1));
+        self.shared.config.metrics.websockets.dec();
+    }
 }
 
 #[derive(Default)]
@@ -80,8 +93,12 @@ impl Rooms {
     /// No rooms yet. Within a tokio runtime.
     pub fn start(config: RoomsConfig, feed: FeedReceiver) -> Self {
         let registry = Registry { next_number: rand::random(), ..Registry::default() };
-        let shared =
-            Arc::new(Shared { config, registry: Mutex::new(registry), draining: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            config,
+            registry: Mutex::new(registry),
+            draining: AtomicBool::new(false),
+            open_sockets: watch::Sender::new(0),
+        });
         let rooms = Self { shared };
         tokio::spawn(rooms.clone().distribute(feed));
         rooms
@@ -102,7 +119,15 @@ impl Rooms {
         self.shared.draining.load(Ordering::Acquire)
     }
 
-    /// Ends every session and every recording, and lets nobody in any more. Returns when all rooms have ended.
+    /// Counts a WebSocket as open.
+    pub(crate) fn opened(&self) -> OpenSocket {
+        self.shared.open_sockets.send_modify(|open| *open += 1);
+        self.metrics().websockets.inc();
+        self.metrics().websockets_opened.inc();
+        OpenSocket { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Ends every session and every recording, and lets nobody in any more. Returns when all rooms have ended and all WebSockets are closed.
     pub async fn shut_down(&self) {
         self.shared.draining.store(true, Ordering::Release);
         let rooms: Vec<RoomHandle> = self.registry().by_number.values().cloned().collect();
@@ -112,6 +137,7 @@ impl Rooms {
         for room in rooms {
             room.inbox.closed().await;
         }
+        let _ = self.shared.open_sockets.subscribe().wait_for(|open| *open == 0).await;
     }
 
     /// The room of this id, new if there is none.
