@@ -79,7 +79,7 @@ function ready(child) {
     });
     createInterface({ input: child.stderr }).on('line', (line) => {
       said = `${said}${line}\n`.slice(-4000);
-      if (process.env.SIMMER_LOG) process.stderr.write(`${line}\n`);
+      if (process.env.SHOW_LOG) process.stderr.write(`${line}\n`);
     });
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`The server ended with ${code} before it was ready:\n${said}`)));
