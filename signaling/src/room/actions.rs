@@ -136,7 +136,8 @@ impl Room {
 
     /// Remembers a reply by its key, unless it may be another one in a moment, and sends it.
     pub(super) fn settle(&mut self, id: &str, to: Carrier, re: u64, key: Option<String>, reply: Reply) {
-        let passing = matches!(&reply, Reply::Refused(refusal) if refusal.code == ErrorCode::RecorderUnavailable);
+        let passing =
+            matches!(&reply, Reply::Refused(refusal) if refusal.code == ErrorCode::RecorderUnavailable);
         if let Some((member, key)) = self.members.get_mut(id).zip(key)
             && !passing
         {
