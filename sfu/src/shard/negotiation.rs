@@ -117,9 +117,7 @@ impl<T: Transport> Shard<T> {
         let info = publication.info.clone();
         participant.publications.push(publication);
         let room = &mut self.rooms[participant.room];
-        if let Some(sink) = &mut room.sink {
-            sink.handle(SinkEvent::Published { now, publication: info.clone() });
-        }
+        room.tell(SinkEvent::Published { now, publication: info.clone() });
         self.events.push_back(Event::Published { room: room.id, publication: info });
     }
 
@@ -139,9 +137,7 @@ impl<T: Transport> Shard<T> {
             let publication = participant.publications.remove(at).id();
             participant.rebind(&[], &self.config.limits);
             let room = &mut self.rooms[participant.room];
-            if let Some(sink) = &mut room.sink {
-                sink.handle(SinkEvent::Unpublished { now, publication });
-            }
+            room.tell(SinkEvent::Unpublished { now, publication });
             self.events.push_back(Event::Unpublished { room: room.id, publication });
         }
     }

@@ -4,5 +4,6 @@
     reason = "virtual time starts at any instant; only differences are seen"
 )]
 
+mod fault;
 mod simulation;
 mod transport;
