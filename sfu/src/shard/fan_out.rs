@@ -58,7 +58,11 @@ impl<T: Transport> Shard<T> {
         // What goes wrong from here is the subscriber's fault.
         self.current = Some(index);
         let participant = &mut self.participants[index];
-        let Some(transport) = &mut participant.transport else { return false };
+        let Some(transport) =
+            participant.transport.as_mut().filter(|transport| transport.destination().is_some())
+        else {
+            return false;
+        };
         let slot = &mut participant.slots[slot];
         match slot.forward(packet, time, transport, &mut participant.outbox) {
             Forwarded::Dropped => false,
@@ -127,7 +131,8 @@ impl<T: Transport> Shard<T> {
                     }
                 }
                 RtcpPacket::Nack { media, lost } => {
-                    for sequence in lost {
+                    // No honest report of what one datagram can ask for is longer.
+                    for sequence in lost.take(MAX_LOST) {
                         self.retransmit(now, index, media, sequence);
                     }
                 }
@@ -199,3 +204,6 @@ impl<T: Transport> Shard<T> {
         self.request_keyframe(now, publication, encoding);
     }
 }
+
+/// Sequence numbers looked at in one negative acknowledgement: as many as are kept.
+const MAX_LOST: usize = 512;

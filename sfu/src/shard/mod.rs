@@ -144,7 +144,7 @@ impl<T: Transport> Shard<T> {
             Command::SetView { participant, view } => {
                 let Some(&index) = self.by_id.get(&participant) else { return };
                 self.current = Some(index);
-                self.participants[index].view = view;
+                self.participants[index].view = view.cut();
                 self.reconcile(now, index);
             }
             Command::SendData { participant, channel, data } => {
@@ -242,7 +242,7 @@ impl<T: Transport> Shard<T> {
     fn leave(&mut self, now: Instant, id: ParticipantId) {
         let Some(index) = self.by_id.remove(&id) else { return };
         self.current = Some(index);
-        self.unpublish(now, index, |_| true);
+        let published = self.unpublish(now, index, |_| true);
         for at in 0..self.participants[index].slots.len() {
             self.empty_slot(index, at);
         }
@@ -263,7 +263,9 @@ impl<T: Transport> Shard<T> {
         }
         let room = participant.room;
         self.rooms[room].members.retain(|&member| member != index);
-        self.reconcile_room(now, room);
+        if published {
+            self.reconcile_room(now, room);
+        }
         self.forget_idle_room(room);
     }
 
