@@ -2,13 +2,27 @@
 
 use crate::id::{Mid, PublicationId};
 
-/// All that a participant wishes, whole each time. The shard keeps trying to make it true with the slots offered.
+/// All that a participant wishes, whole each time, at most [`View::MAX_WISHES`] of a kind. The shard keeps trying to make it true with the slots offered.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct View {
     /// Which pictures, in order of importance: when there are fewer slots than wishes, the first ones are shown.
     pub video: Vec<VideoWish>,
     /// Which sound.
     pub audio: AudioWish,
+}
+
+impl View {
+    /// The most pictures, and the most sounds, that a view may name; a longer one is cut.
+    pub const MAX_WISHES: usize = 512;
+
+    /// Without the wishes beyond [`MAX_WISHES`](Self::MAX_WISHES).
+    pub(crate) fn cut(mut self) -> Self {
+        self.video.truncate(Self::MAX_WISHES);
+        if let AudioWish::Only(publications) = &mut self.audio {
+            publications.truncate(Self::MAX_WISHES);
+        }
+        self
+    }
 }
 
 /// One picture in a [`View`].

@@ -11,7 +11,6 @@ mod socket;
 
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -217,7 +216,7 @@ impl Worker {
             let stop = self.shared.stop.load(Ordering::Acquire);
             let now = Instant::now();
             while let Ok(command) = self.commands.try_recv() {
-                guarded(&mut self.shard, now, |shard| shard.handle_message(now, command));
+                self.shard.guarded(now, |shard, now| shard.handle_message(now, command));
             }
             more = self.receive();
             let now = Instant::now();
@@ -225,7 +224,7 @@ impl Worker {
                 self.shard.close(now);
             }
             if self.shard.poll_timeout().is_some_and(|at| at <= now) {
-                guarded(&mut self.shard, now, |shard| shard.handle_timeout(now));
+                self.shard.guarded(now, |shard, now| shard.handle_timeout(now));
             }
             self.transmit(now);
             while let Some(event) = self.shard.poll_event() {
@@ -259,7 +258,7 @@ impl Worker {
                 }
                 pool.extend_from_slice(datagram);
                 let datagram = pool.split();
-                guarded(shard, now, |shard| shard.handle_datagram(now, from, datagram));
+                shard.guarded(now, |shard, now| shard.handle_datagram(now, from, datagram));
             });
             match received {
                 Ok(()) => self.transmit(now),
@@ -281,14 +280,6 @@ impl Worker {
             }
         });
         self.shard.count_unsent(unsent);
-    }
-}
-
-/// Calls into the shard; a panic there costs the one participant it was about.
-fn guarded(shard: &mut Shard<RtcTransport>, now: Instant, call: impl FnOnce(&mut Shard<RtcTransport>)) {
-    if catch_unwind(AssertUnwindSafe(|| call(shard))).is_err() {
-        tracing::error!("handling a participant panicked: the participant is removed");
-        shard.recover(now);
     }
 }
 

@@ -1,7 +1,6 @@
 //! Transport-wide feedback to publishers: when each of their packets arrived
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::id::Ssrc;
@@ -13,35 +12,53 @@ use crate::rtp::Extender16;
 pub struct ArrivalRecorder {
     extender: Extender16,
     origin: Option<Instant>,
-    /// From [`MAX_BEHIND`] before `next` on, so that a report which goes back tells again what it told.
-    arrivals: BTreeMap<u64, Instant>,
+    /// The highest number that arrived.
+    highest: u64,
+    /// When the last [`KEPT`] numbers up to `highest` arrived, by number modulo [`KEPT`], in ticks since the origin; [`NEVER`] for those that
+    /// did not. Those reported already are kept too, so that a report which goes back tells again what it told. Empty before the first packet.
+    arrivals: Vec<u64>,
     /// The first number that the next feedback is about.
     next: Option<u64>,
     media: Option<Ssrc>,
     due: Option<Instant>,
     count: u8,
+    /// Keep their memory between reports.
+    statuses: Vec<u16>,
+    deltas: Vec<u8>,
 }
 
 impl ArrivalRecorder {
     /// A packet with this transport-wide number arrived.
     #[inline]
     pub fn on_packet(&mut self, now: Instant, sequence: u16, media: Ssrc) {
-        self.origin.get_or_insert(now);
+        let origin = *self.origin.get_or_insert(now);
         let extended = self.extender.extend(sequence);
+        if self.arrivals.is_empty() {
+            self.arrivals.resize(KEPT as usize, NEVER);
+            self.highest = extended;
+        }
         let next = *self.next.get_or_insert(extended);
         self.media = Some(media);
         self.due.get_or_insert(now + INTERVAL);
         if extended < next {
             // It was reported missing; a later feedback may say otherwise.
-            if next - extended > MAX_BEHIND || self.arrivals.contains_key(&extended) {
+            let too_late = next - extended > MAX_BEHIND || self.highest - extended > MAX_SPAN + MAX_BEHIND;
+            if too_late || self.arrival(extended) != NEVER {
                 return;
             }
             self.next = Some(extended);
         } else if extended - next > MAX_SPAN {
-            self.arrivals.clear();
+            self.arrivals.fill(NEVER);
             self.next = Some(extended);
         }
-        self.arrivals.entry(extended).or_insert(now);
+        for passed in (self.highest + 1..=extended).rev().take(KEPT as usize) {
+            *self.arrival_mut(passed) = NEVER;
+        }
+        self.highest = self.highest.max(extended);
+        let arrival = self.arrival_mut(extended);
+        if *arrival == NEVER {
+            *arrival = (now.saturating_duration_since(origin).as_micros() / 250) as u64;
+        }
     }
 
     /// Appends a feedback packet when one is due.
@@ -50,15 +67,12 @@ impl ArrivalRecorder {
             return;
         }
         self.due = None;
-        while let (Some(media), Some(&last)) = (self.media, self.arrivals.keys().next_back()) {
-            let (Some(base), Some(origin)) = (self.next, self.origin) else { break };
-            if last < base {
-                break;
-            }
-            let end = last.min(base + MAX_PACKETS - 1);
-            self.write(out, sender, media, base, end, origin);
+        while let (Some(media), Some(base)) = (self.media, self.next)
+            && base <= self.highest
+        {
+            let end = self.highest.min(base + MAX_PACKETS - 1);
+            self.write(out, sender, media, base, end);
             self.next = Some(end + 1);
-            self.arrivals = self.arrivals.split_off(&(end + 1).saturating_sub(MAX_BEHIND));
         }
     }
 
@@ -67,20 +81,29 @@ impl ArrivalRecorder {
         self.due
     }
 
-    fn write(&mut self, out: &mut Vec<u8>, sender: Ssrc, media: Ssrc, base: u64, last: u64, origin: Instant) {
-        // Time in ticks of 250 us since the origin.
-        let ticks = |at: Instant| (at.saturating_duration_since(origin).as_micros() / 250) as i64;
-        let first = self.arrivals.range(base..).next().map_or(0, |(_, &at)| ticks(at));
-        let reference = first / REFERENCE_TICKS;
+    fn arrival(&self, sequence: u64) -> u64 {
+        self.arrivals[(sequence % KEPT) as usize]
+    }
+
+    fn arrival_mut(&mut self, sequence: u64) -> &mut u64 {
+        &mut self.arrivals[(sequence % KEPT) as usize]
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, sender: Ssrc, media: Ssrc, base: u64, last: u64) {
+        let (mut statuses, mut deltas) =
+            (std::mem::take(&mut self.statuses), std::mem::take(&mut self.deltas));
+        statuses.clear();
+        deltas.clear();
+        let first = (base..=last).map(|sequence| self.arrival(sequence)).find(|&at| at != NEVER);
+        let reference = first.unwrap_or(0) as i64 / REFERENCE_TICKS;
         let mut former = reference * REFERENCE_TICKS;
-        let mut statuses = Vec::with_capacity((last + 1 - base) as usize);
-        let mut deltas = Vec::new();
         for sequence in base..=last {
-            let Some(&at) = self.arrivals.get(&sequence) else {
+            let at = self.arrival(sequence);
+            if at == NEVER {
                 statuses.push(NOT_RECEIVED);
                 continue;
-            };
-            let delta = ticks(at) - former;
+            }
+            let delta = at as i64 - former;
             if let Ok(small) = u8::try_from(delta) {
                 statuses.push(SMALL_DELTA);
                 deltas.push(small);
@@ -88,7 +111,7 @@ impl ArrivalRecorder {
             } else {
                 let large = delta.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
                 statuses.push(LARGE_DELTA);
-                deltas.extend(large.to_be_bytes());
+                deltas.extend_from_slice(&large.to_be_bytes());
                 former += i64::from(large);
             }
         }
@@ -101,8 +124,9 @@ impl ArrivalRecorder {
         out.extend([r0, r1, r2, self.count]);
         self.count = self.count.wrapping_add(1);
         write_chunks(out, &statuses);
-        out.extend(deltas);
+        out.extend_from_slice(&deltas);
         end(out, at);
+        (self.statuses, self.deltas) = (statuses, deltas);
     }
 }
 
@@ -137,10 +161,18 @@ const MAX_PACKETS: u64 = 400;
 /// A number that comes later than so many others is not reported again.
 const MAX_BEHIND: u64 = 500;
 /// A jump further ahead starts over.
-const MAX_SPAN: u64 = 4000;
+const MAX_SPAN: u64 = 1500;
+/// Numbers remembered, a power of two: what a report is about, and what it may go back to.
+const KEPT: u64 = 2048;
+/// In place of an arrival. In ticks of 250 us it is far.
+const NEVER: u64 = u64::MAX;
+const _: () = assert!(MAX_SPAN + MAX_BEHIND < KEPT);
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
     use rtc_shared::marshal::Unmarshal;
     use rtcp::transport_feedbacks::transport_layer_cc::{PacketStatusChunk, TransportLayerCc};
 
@@ -201,6 +233,42 @@ mod tests {
             arrivals.iter().map(|&(sequence, ms)| (sequence, ms as i64)).collect();
         expected.sort_by_key(|(sequence, _)| sequence.wrapping_sub(65_533));
         assert_eq!(read, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_reported_is_what_arrived(
+            start: u16,
+            steps in prop::collection::vec((prop_oneof![6 => 1i64..4, 2 => -450i64..0, 1 => 0i64..2000, 1 => any::<i16>().prop_map(i64::from)], 0u64..20), 1..400),
+        ) {
+            let origin = origin();
+            let mut recorder = ArrivalRecorder::default();
+            let mut arrived: BTreeMap<u16, BTreeSet<i64>> = BTreeMap::new();
+            let (mut at, mut ms, mut first) = (i64::from(start), 0, None);
+            let mut reported = 0;
+            for (step, wait) in steps {
+                at += step;
+                ms += wait;
+                let now = origin + Duration::from_millis(ms);
+                recorder.on_packet(now, at as u16, Ssrc(9));
+                let since_first = ms - *first.get_or_insert(ms);
+                arrived.entry(at as u16).or_default().insert(since_first as i64 * 4);
+                let mut out = Vec::new();
+                if ms % 3 == 0 {
+                    recorder.poll(now, Ssrc(1), &mut out);
+                }
+                for feedback in crate::rtcp::datagrams(&out, 1) {
+                    prop_assert!(feedback.len() < 1180);
+                    for (sequence, time) in read(feedback) {
+                        let Some(time) = time else { continue };
+                        reported += 1;
+                        let known = arrived.get(&sequence).is_some_and(|times| times.contains(&time));
+                        prop_assert!(known, "{sequence} did not arrive at {time}: {:?}", arrived.get(&sequence));
+                    }
+                }
+            }
+            prop_assert!(reported > 0 || ms < 500);
+        }
     }
 
     #[test]

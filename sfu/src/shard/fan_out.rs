@@ -41,6 +41,7 @@ impl<T: Transport> Shard<T> {
                 self.catch_up(now, (publisher, at), (index, slot), packet);
             }
         }
+        self.current = Some(publisher);
         self.participants[publisher].publications[at].subscribers = subscribers;
     }
 
@@ -54,8 +55,14 @@ impl<T: Transport> Shard<T> {
         packet: &SourcePacket,
         time: Instant,
     ) -> bool {
+        // What goes wrong from here is the subscriber's fault.
+        self.current = Some(index);
         let participant = &mut self.participants[index];
-        let Some(transport) = &mut participant.transport else { return false };
+        let Some(transport) =
+            participant.transport.as_mut().filter(|transport| transport.destination().is_some())
+        else {
+            return false;
+        };
         let slot = &mut participant.slots[slot];
         match slot.forward(packet, time, transport, &mut participant.outbox) {
             Forwarded::Dropped => false,
@@ -94,8 +101,11 @@ impl<T: Transport> Shard<T> {
     /// Hands the packet to the room's sink.
     fn tap(&mut self, publisher: usize, at: usize, packet: SourcePacket) {
         let participant = &self.participants[publisher];
-        let Some(sink) = &mut self.rooms[participant.room].sink else { return };
-        sink.handle(SinkEvent::Packet(SinkPacket {
+        let room = &mut self.rooms[participant.room];
+        if room.sink.is_none() {
+            return;
+        }
+        room.tell(SinkEvent::Packet(SinkPacket {
             publication: participant.publications[at].id(),
             encoding: packet.encoding,
             arrival: packet.arrival,
@@ -121,7 +131,8 @@ impl<T: Transport> Shard<T> {
                     }
                 }
                 RtcpPacket::Nack { media, lost } => {
-                    for sequence in lost {
+                    // No honest report of what one datagram can ask for is longer.
+                    for sequence in lost.take(MAX_LOST) {
                         self.retransmit(now, index, media, sequence);
                     }
                 }
@@ -145,15 +156,9 @@ impl<T: Transport> Shard<T> {
         let Some(encoding) = publication.encoding_mut(encoding_index) else { return };
         encoding.stream.on_sender_report(now, ntp);
         encoding.clock.on_sender_report(now, ntp, rtp_time);
-        if let Some(sink) = &mut self.rooms[participant.room].sink {
-            sink.handle(SinkEvent::SenderReport {
-                publication: id,
-                encoding: encoding_index,
-                now,
-                ntp,
-                rtp_time,
-            });
-        }
+        let encoding = encoding_index;
+        let event = SinkEvent::SenderReport { publication: id, encoding, now, ntp, rtp_time };
+        self.rooms[participant.room].tell(event);
     }
 
     fn handle_report_block(&mut self, now: Instant, index: usize, block: &rtcp::ReportBlock) {
@@ -199,3 +204,6 @@ impl<T: Transport> Shard<T> {
         self.request_keyframe(now, publication, encoding);
     }
 }
+
+/// Sequence numbers looked at in one negative acknowledgement: as many as are kept.
+const MAX_LOST: usize = 512;

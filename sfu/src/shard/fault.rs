@@ -1,5 +1,6 @@
 //! A panic takes down the participant it happened to, and nobody else.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::message::{DisconnectReason, Event};
@@ -7,12 +8,23 @@ use crate::shard::Shard;
 use crate::transport::Transport;
 
 impl<T: Transport> Shard<T> {
-    /// Brings the shard back into order after a `handle_*` call panicked: the participant it was about is gone without ceremony, and who
-    /// gets what is worked out anew from the slots.
-    pub fn recover(&mut self, now: Instant) {
+    /// Makes one `handle_*` call. Should it panic, the participant it was about is removed and told of as
+    /// [`DisconnectReason::Fault`]; all others go on.
+    pub fn guarded(&mut self, now: Instant, call: impl FnOnce(&mut Self, Instant)) {
+        if catch_unwind(AssertUnwindSafe(|| call(self, now))).is_err() {
+            tracing::error!("handling a participant panicked: the participant is removed");
+            self.recover(now);
+        }
+    }
+
+    /// Brings the shard back into order after a panic: the participant it was about is gone without ceremony, and who gets what is worked
+    /// out anew from the slots.
+    fn recover(&mut self, now: Instant) {
         let Some(index) = self.current.take() else { return };
         let Some(participant) = self.participants.get_mut(index) else { return };
         let (id, room) = (participant.id, participant.room);
+        // It may have panicked while it left.
+        self.by_id.insert(id, index);
         // Its state cannot be trusted with a goodbye.
         participant.transport = None;
         self.events.push_back(Event::Disconnected { participant: id, reason: DisconnectReason::Fault });

@@ -104,6 +104,7 @@ impl<T: Transport> Shard<T> {
     #[inline]
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, mut datagram: BytesMut) {
         self.counters.datagrams_received += 1;
+        self.current = None;
         let index = match T::addressed_ufrag(&datagram) {
             Some(ufrag) => self.by_ufrag.get(ufrag).copied(),
             None => self.by_address.get(&from).copied(),
@@ -129,6 +130,7 @@ impl<T: Transport> Shard<T> {
 
     /// Takes one command.
     pub fn handle_message(&mut self, now: Instant, command: Command) {
+        self.current = None;
         match command {
             Command::Join { room, participant } => self.join(room, participant),
             Command::Offer { participant, request, sdp } => {
@@ -141,7 +143,8 @@ impl<T: Transport> Shard<T> {
             }
             Command::SetView { participant, view } => {
                 let Some(&index) = self.by_id.get(&participant) else { return };
-                self.participants[index].view = view;
+                self.current = Some(index);
+                self.participants[index].view = view.cut();
                 self.reconcile(now, index);
             }
             Command::SendData { participant, channel, data } => {
@@ -238,11 +241,13 @@ impl<T: Transport> Shard<T> {
 
     fn leave(&mut self, now: Instant, id: ParticipantId) {
         let Some(index) = self.by_id.remove(&id) else { return };
-        self.unpublish(now, index, |_| true);
+        self.current = Some(index);
+        let published = self.unpublish(now, index, |_| true);
         for at in 0..self.participants[index].slots.len() {
             self.empty_slot(index, at);
         }
         let Some(mut participant) = self.participants.remove(index) else { return };
+        self.current = None;
         self.timers.disarm(index);
         if let Some(mut transport) = participant.transport.take() {
             transport.close(now);
@@ -258,7 +263,9 @@ impl<T: Transport> Shard<T> {
         }
         let room = participant.room;
         self.rooms[room].members.retain(|&member| member != index);
-        self.reconcile_room(now, room);
+        if published {
+            self.reconcile_room(now, room);
+        }
         self.forget_idle_room(room);
     }
 
@@ -281,20 +288,19 @@ impl<T: Transport> Shard<T> {
 
     fn set_sink(&mut self, now: Instant, room: RoomId, sink: Option<Box<dyn Sink>>) {
         let index = self.room(room);
-        let mut sink = sink;
-        if let Some(sink) = &mut sink {
-            for &member in &self.rooms[index].members {
-                for publication in &self.participants[member].publications {
-                    sink.handle(SinkEvent::Published { now, publication: publication.info.clone() });
-                }
+        let room = &mut self.rooms[index];
+        room.sink = sink;
+        for member in room.members.clone() {
+            for publication in &self.participants[member].publications {
+                room.tell(SinkEvent::Published { now, publication: publication.info.clone() });
             }
         }
-        self.rooms[index].sink = sink;
         self.forget_idle_room(index);
     }
 
     fn send_data(&mut self, now: Instant, id: ParticipantId, channel: ChannelId, data: &Data) {
         let Some(&index) = self.by_id.get(&id) else { return };
+        self.current = Some(index);
         let transport = self.participants[index].transport.as_mut();
         match transport.map(|transport| transport.send_data(now, channel, data)) {
             Some(Ok(())) => self.counters.messages_sent += 1,

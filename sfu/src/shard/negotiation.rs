@@ -84,7 +84,8 @@ impl<T: Transport> Shard<T> {
     /// Makes publications and slots what was negotiated.
     fn follow(&mut self, now: Instant, index: usize, negotiated: Negotiated) {
         let line_of = |mid: Mid| negotiated.media.iter().find(|line| line.mid == mid);
-        self.unpublish(now, index, |publication| {
+        let before = self.participants[index].published_ever();
+        let ended = self.unpublish(now, index, |publication| {
             !line_of(publication.mid()).is_some_and(|line| continues(publication, line))
         });
         let mut announced = Vec::new();
@@ -97,8 +98,12 @@ impl<T: Transport> Shard<T> {
         self.participants[index].rebind(&announced, &self.config.limits);
         self.renew_slots(now, index, &negotiated);
         self.participants[index].negotiated = Some(negotiated);
-        let room = self.participants[index].room;
-        self.reconcile_room(now, room);
+        let participant = &self.participants[index];
+        if ended || participant.published_ever() != before {
+            self.reconcile_room(now, participant.room);
+        } else {
+            self.reconcile(now, index);
+        }
     }
 
     fn publish(&mut self, now: Instant, index: usize, line: &MediaLine, rids: &[crate::id::Rid]) {
@@ -117,19 +122,18 @@ impl<T: Transport> Shard<T> {
         let info = publication.info.clone();
         participant.publications.push(publication);
         let room = &mut self.rooms[participant.room];
-        if let Some(sink) = &mut room.sink {
-            sink.handle(SinkEvent::Published { now, publication: info.clone() });
-        }
+        room.tell(SinkEvent::Published { now, publication: info.clone() });
         self.events.push_back(Event::Published { room: room.id, publication: info });
     }
 
-    /// Ends the publications that `ended` picks.
+    /// Ends the publications that `ended` picks. Whether there were any.
     pub(super) fn unpublish(
         &mut self,
         now: Instant,
         index: usize,
         ended: impl Fn(&PublicationState) -> bool,
-    ) {
+    ) -> bool {
+        let mut any = false;
         while let Some(at) = self.participants[index].publications.iter().position(&ended) {
             let publication = &mut self.participants[index].publications[at];
             for (subscriber, slot) in std::mem::take(&mut publication.subscribers) {
@@ -139,11 +143,11 @@ impl<T: Transport> Shard<T> {
             let publication = participant.publications.remove(at).id();
             participant.rebind(&[], &self.config.limits);
             let room = &mut self.rooms[participant.room];
-            if let Some(sink) = &mut room.sink {
-                sink.handle(SinkEvent::Unpublished { now, publication });
-            }
+            room.tell(SinkEvent::Unpublished { now, publication });
             self.events.push_back(Event::Unpublished { room: room.id, publication });
+            any = true;
         }
+        any
     }
 
     /// Makes the slots those of the offer, in its order; what stays keeps its contents and its numbers.
@@ -164,9 +168,10 @@ impl<T: Transport> Shard<T> {
                     slot
                 }
                 None => {
+                    // Far from the wrap (RFC 3711 section 3.3.1): a client that misses the first packets must not miss a rollover.
                     let start = SlotStart {
-                        sequence: self.rng.random(),
-                        rtx_sequence: self.rng.random(),
+                        sequence: self.rng.random_range(0..1 << 15),
+                        rtx_sequence: self.rng.random_range(0..1 << 15),
                         rtp_time: self.rng.random(),
                     };
                     Slot::new(line, identity.clone(), start, origin)

@@ -102,6 +102,11 @@ impl<T: Transport> Participant<T> {
         }
     }
 
+    /// How many publications it has had.
+    pub(super) fn published_ever(&self) -> u16 {
+        self.next_publication
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.transport.as_ref().is_some_and(|transport| transport.destination().is_some())
     }
@@ -159,12 +164,13 @@ impl<T: Transport> Participant<T> {
         let publication = self.publications.get_mut(at)?;
         let id = publication.id();
         let state = publication.encoding_mut(encoding)?;
-        let former = if repair { state.repair_ssrc.replace(ssrc) } else { state.ssrc.replace(ssrc) };
         // An encoding has one SSRC of each sort; a new one replaces the former.
-        self.bindings.retain(|binding| Some(binding.ssrc) != former);
+        let known = if repair { &mut state.repair_ssrc } else { &mut state.ssrc };
+        self.bindings.retain(|binding| Some(binding.ssrc) != *known);
         if self.bindings.len() >= limits.ssrcs_per_participant {
             return None;
         }
+        *known = Some(ssrc);
         let binding = Binding { ssrc, publication: id, at, encoding, repair };
         self.bindings.push(binding);
         Some(binding)

@@ -1,7 +1,9 @@
 //! Who is together, and who listens in.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::id::RoomId;
-use crate::sink::Sink;
+use crate::sink::{Sink, SinkEvent};
 
 /// A room of this shard.
 pub(super) struct Room {
@@ -14,6 +16,18 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn new(id: RoomId) -> Self {
         Self { id, members: Vec::new(), sink: None }
+    }
+
+    /// Tells the sink, if there is one. A sink that panics is gone, and nobody else.
+    #[inline]
+    pub(super) fn tell(&mut self, event: SinkEvent) {
+        let Some(sink) = &mut self.sink else { return };
+        if catch_unwind(AssertUnwindSafe(|| sink.handle(event))).is_err() {
+            tracing::error!("a sink panicked: it is removed");
+            let broken = self.sink.take();
+            // What is broken may break once more when it is dropped.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
+        }
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::id::PublicationId;
 use crate::message::Event;
 use crate::shard::Shard;
 use crate::shard::assignment::{Wish, assign};
+use crate::shard::publication::PublicationState;
 use crate::transport::Transport;
 use crate::view::AudioWish;
 
@@ -32,8 +33,7 @@ impl<T: Transport> Shard<T> {
         if after != before {
             self.events.push_back(Event::Slots { participant: id, slots: after });
         }
-        let wanted = |wishes: &[Wish], most: usize| u16::try_from(wishes.len().min(most)).unwrap_or(u16::MAX);
-        let (audio, video) = (wanted(&audio, MAX_AUDIO_SLOTS), wanted(&video, MAX_VIDEO_SLOTS));
+        let (audio, video) = (audio.len() as u16, video.len() as u16);
         let lacking = usize::from(audio) > participant.slots_of(Kind::Audio).len()
             || usize::from(video) > participant.slots_of(Kind::Video).len();
         if participant.negotiated.is_some() && lacking && participant.slots_wanted != (audio, video) {
@@ -43,36 +43,43 @@ impl<T: Transport> Shard<T> {
     }
 
     fn video_wishes(&self, index: usize) -> Vec<Wish> {
-        let participant = &self.participants[index];
-        let mut wishes: Vec<Wish> = Vec::new();
-        for wish in &participant.view.video {
-            let publication = wish.publication;
-            if self.is_visible(index, publication, Kind::Video)
-                && wishes.iter().all(|known| known.publication != publication)
-            {
-                wishes.push(Wish { publication, preferred: None });
-            }
-        }
-        wishes
+        let wishes = self.participants[index].view.video.iter().map(|wish| wish.publication);
+        self.served(index, Kind::Video, MAX_VIDEO_SLOTS, wishes)
     }
 
     fn audio_wishes(&self, index: usize) -> Vec<Wish> {
         let participant = &self.participants[index];
-        let all = || {
-            let members = self.rooms[participant.room].members.iter();
-            members
-                .flat_map(|&member| &self.participants[member].publications)
-                .map(|publication| publication.id())
-                .collect()
-        };
-        let publications: Vec<PublicationId> = match &participant.view.audio {
-            AudioWish::All => all(),
-            AudioWish::Only(publications) => publications.clone(),
-        };
+        match &participant.view.audio {
+            AudioWish::All => {
+                let members = self.rooms[participant.room].members.iter();
+                let all = members
+                    .flat_map(|&member| &self.participants[member].publications)
+                    .filter(|publication| publication.info.codec.kind() == Kind::Audio)
+                    .map(PublicationState::id);
+                self.served(index, Kind::Audio, MAX_AUDIO_SLOTS, all)
+            }
+            AudioWish::Only(publications) => {
+                self.served(index, Kind::Audio, MAX_AUDIO_SLOTS, publications.iter().copied())
+            }
+        }
+    }
+
+    /// The first of the wished publications that are there, each once. What no number of slots could serve is not looked at: in a room of
+    /// hundreds this runs for everybody.
+    fn served(
+        &self,
+        index: usize,
+        kind: Kind,
+        most: usize,
+        wished: impl Iterator<Item = PublicationId>,
+    ) -> Vec<Wish> {
         let mut wishes: Vec<Wish> = Vec::new();
-        for publication in publications {
-            if self.is_visible(index, publication, Kind::Audio)
-                && wishes.iter().all(|known| known.publication != publication)
+        for publication in wished {
+            if wishes.len() == most {
+                break;
+            }
+            if wishes.iter().all(|known| known.publication != publication)
+                && self.is_visible(index, publication, kind)
             {
                 wishes.push(Wish { publication, preferred: None });
             }

@@ -19,7 +19,7 @@ pub struct Mark {
 
 impl Mark {
     /// A VP8 payload (RFC 7741) of `size` bytes that carries the mark: descriptor with a 15-bit picture id and TL0PICIDX, for a first part the
-    /// frame header with the picture's height.
+    /// frame header with the picture's height. At most 1200 bytes follow them.
     pub fn write(&self, size: usize, height: u16) -> Vec<u8> {
         let first = self.part == 0;
         let mut payload = vec![0x80 | if first { 0x10 } else { 0 }, 0xc0];
@@ -38,7 +38,8 @@ impl Mark {
         payload.extend(self.publisher.to_be_bytes());
         payload.extend(self.frame.to_be_bytes());
         payload.extend([self.encoding, self.part, self.parts, u8::from(self.key)]);
-        payload.resize(size.max(payload.len()), 0xa5);
+        let filling = size.saturating_sub(payload.len());
+        payload.extend_from_slice(FILLING.get(..filling).unwrap_or(&FILLING));
         payload
     }
 
@@ -58,6 +59,7 @@ impl Mark {
     }
 }
 
+const FILLING: [u8; 1200] = [0xa5; 1200];
 const MAGIC: [u8; 4] = *b"MARK";
 /// Descriptor and frame header are never longer.
 const SEARCH: usize = 24;

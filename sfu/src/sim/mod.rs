@@ -161,7 +161,7 @@ impl World {
         let (now, origin, network, trace) = (self.now, self.origin, &mut self.network, &mut self.trace);
         self.shard.poll_transmit(now, |to, run| {
             for datagram in run.contents.chunks(run.segment_size) {
-                (now - origin, to, datagram).hash(trace);
+                (now - origin, to, datagram.len(), crc32fast::hash(datagram)).hash(trace);
                 let datagram = Bytes::copy_from_slice(datagram);
                 let over = SocketAddr::new(DOWN.into(), to.port());
                 network.send(now, over, Delivery { from: SERVER.into(), to, datagram });

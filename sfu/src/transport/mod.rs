@@ -9,6 +9,9 @@
 mod context;
 mod demux;
 mod dtls;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ice;
 mod rtc;
 mod sctp;

@@ -117,6 +117,23 @@ pub(super) fn addressed_ufrag(datagram: &[u8]) -> Option<&[u8]> {
     None
 }
 
+/// Any bytes as a check: what is read of it lies inside, and a reply is never longer than what it answers.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(data: &[u8]) {
+    let addressed = addressed_ufrag(data);
+    let Some(check) = Check::parse(data) else { return };
+    assert_eq!(addressed, check.username().split(|byte| *byte == b':').next());
+    let Ok(provider) = rtc_crypto::default_provider() else { return };
+    let Ok(mut key) = provider.crypto().new_hmac(rtc_crypto::HmacAlgorithm::Sha1, b"password") else {
+        return;
+    };
+    check.is_authentic(key.as_mut());
+    for from in [([192, 0, 2, 1], 9).into(), ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9).into()] {
+        let reply = check.success(key.as_mut(), from).expect("a reply can be made");
+        assert!(reply.len() <= MAX_RESPONSE);
+    }
+}
+
 fn put_address_header(response: &mut BytesMut, length: u16, family: u8, port: u16) {
     response.put_u16(XOR_MAPPED_ADDRESS);
     response.put_u16(length);

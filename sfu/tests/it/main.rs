@@ -4,5 +4,7 @@
     reason = "virtual time starts at any instant; only differences are seen"
 )]
 
+mod crowd;
+mod fault;
 mod simulation;
 mod transport;

@@ -43,6 +43,22 @@ pub(super) struct Dtls {
     events: VecDeque<DtlsEvent>,
 }
 
+/// Any datagrams before the handshake machine: judged and read without a panic, and what is kept of them is bounded.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(data: &[u8]) {
+    let (mut guard, mut reader) = (RecordGuard::default(), HelloReader::default());
+    for datagram in super::fuzzing::datagrams(data) {
+        let established = datagram.first().is_some_and(|first| first & 0x80 != 0);
+        let datagram = if established { datagram.get(1..).unwrap_or_default() } else { datagram };
+        if guard.inspect(datagram, established).is_ok()
+            && let Some(hello) = reader.read(datagram)
+        {
+            hello.preferred();
+            assert!(hello.datagrams.len() <= 16);
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Handshaking,

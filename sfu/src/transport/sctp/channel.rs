@@ -17,6 +17,10 @@ pub(super) struct Opening {
 impl Opening {
     /// `None` for any other message, and for a label that is not UTF-8.
     pub(super) fn parse(payload: &Bytes) -> Option<Self> {
+        // The parser knows further kinds for its own use, and believes that nobody else sends them.
+        if payload.first() != Some(&OPEN) {
+            return None;
+        }
         let Ok(Message::DataChannelOpen(open)) = Message::unmarshal(&mut payload.clone()) else {
             return None;
         };
@@ -58,6 +62,8 @@ pub(super) fn encode(data: &Data) -> (PayloadProtocolIdentifier, Bytes) {
     }
 }
 
+/// DATA_CHANNEL_OPEN (RFC 8832 section 5.1).
+const OPEN: u8 = 3;
 /// DATA_CHANNEL_ACK (RFC 8832 section 5.2).
 pub(super) const ACKNOWLEDGEMENT: [u8; 1] = [2];
 
@@ -74,6 +80,10 @@ mod tests {
         assert_eq!((opening.label.as_str(), opening.unordered, opening.parameter), ("live", true, 150));
         assert_eq!(opening.reliability, ReliabilityType::Timed);
         assert!(Opening::parse(&Bytes::from_static(b"\x02")).is_none());
+        assert!(
+            Opening::parse(&Bytes::from_static(b"\x00\x00")).is_none(),
+            "no such message goes over a line"
+        );
         assert!(
             Opening::parse(&Bytes::from_static(b"\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\xff"))
                 .is_none()

@@ -295,6 +295,22 @@ impl Sctp {
     }
 }
 
+/// Any packets before the SCTP machine: judged without a panic; any message as the opening of a channel, and as one of its own.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(data: &[u8]) {
+    let mut guard = ChunkGuard::new(MIN_WINDOW);
+    for packet in super::fuzzing::datagrams(data) {
+        let established = packet.first().is_some_and(|first| first & 0x80 != 0);
+        guard.inspect(packet, established);
+        Opening::parse(&Bytes::copy_from_slice(packet));
+        let Some((&identifier, payload)) = packet.split_first() else { continue };
+        let identifier = PayloadProtocolIdentifier::from(u32::from(identifier));
+        if let Ok(Some(Data::Text(text))) = channel::decode(identifier, Bytes::copy_from_slice(payload)) {
+            assert!(std::str::from_utf8(&text).is_ok());
+        }
+    }
+}
+
 fn endpoint(configuration: &TransportConfig) -> Endpoint {
     let server = Arc::new(ServerConfig::new(configuration.clone()));
     Endpoint::new(LOCAL, TransportProtocol::UDP, Arc::new(EndpointConfig::new()), Some(server))

@@ -63,6 +63,33 @@ impl From<Profile> for SrtpProtectionProfile {
     }
 }
 
+/// Any datagrams to be opened, with each profile; what was sealed is opened in between.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(data: &[u8]) {
+    let Ok(provider) = rtc_crypto::default_provider() else { return };
+    let crypto = provider.crypto();
+    for profile in Profile::PREFERENCE {
+        let exported: Vec<u8> = (0..KeyingMaterial::len(profile)).map(|at| at as u8).collect();
+        let material = KeyingMaterial::split(profile, &exported).expect("the right length");
+        let mut opener = Opener::new(crypto, &material, false, 4).expect("an opener");
+        let mut sealer = Sealer::new(crypto, &material, true).expect("a sealer");
+        for datagram in super::fuzzing::datagrams(data) {
+            let mut hostile = bytes::BytesMut::from(datagram);
+            opener.rtp(&mut hostile);
+            let mut hostile = bytes::BytesMut::from(datagram);
+            opener.rtcp(&mut hostile);
+            let Some(header_len) = rtp_header_len(datagram) else { continue };
+            let mut sealed = datagram.to_vec();
+            if sealer.rtp(&mut sealed, 0, header_len, 0).is_some() {
+                let mut sealed = bytes::BytesMut::from(&sealed[..]);
+                if opener.rtp(&mut sealed) {
+                    assert_eq!(sealed, datagram);
+                }
+            }
+        }
+    }
+}
+
 /// The keys of one direction, ready to use.
 enum Cipher {
     Gcm(gcm::Gcm),

@@ -246,3 +246,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn sealing_and_opening_allocate_nothing() {
+    for profile in Profile::PREFERENCE {
+        let (mut sealer, mut opener) = pair(profile, 4);
+        let mut buffer = Vec::with_capacity(64 * 1024);
+        let mut sequence = 0_u16;
+        let mut exchange = |buffer: &mut Vec<u8>, packets: u16| {
+            let mut received: Vec<BytesMut> = Vec::new();
+            let sealed = allocation_counter::measure(|| {
+                for _ in 0..packets {
+                    let start = buffer.len();
+                    buffer.extend_from_slice(&[0x80, 96]);
+                    buffer.extend_from_slice(&sequence.to_be_bytes());
+                    buffer.extend_from_slice(&[0; 1000]);
+                    sealer.rtp(buffer, start, 12, 0).expect("sealed");
+                    sequence += 1;
+                }
+            });
+            let size = buffer.len() / usize::from(packets);
+            received.extend(buffer.chunks(size).map(BytesMut::from));
+            let opened = allocation_counter::measure(|| {
+                for packet in &mut received {
+                    assert!(opener.rtp(packet));
+                }
+            });
+            buffer.clear();
+            (sealed.count_total, opened.count_total)
+        };
+        // The first packet makes its stream known.
+        exchange(&mut buffer, 1);
+        assert_eq!(exchange(&mut buffer, 50), (0, 0), "{profile:?}");
+    }
+}
