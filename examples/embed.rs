@@ -1,6 +1,11 @@
 //! The media core in somebody else's program: a page that publishes and watches, and the fifty lines between it and `simmer-sfu`.
 //!
 //! `cargo run -p simmer-sfu --example embed`, then open the address it prints.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a program has threads and prints; what is banned is banned inside the core"
+)]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -12,8 +12,8 @@ export function chatPanel(room, attempt) {
   const form = el('form', { class: 'row chat-form', onsubmit: send }, input, el('button', { class: 'primary', type: 'submit' }, 'Send'));
   const node = el('section', { class: 'panel chat', 'aria-labelledby': 'chat-title' },
     el('div', { class: 'panel-head' }, el('h2', { id: 'chat-title' }, 'Chat')), empty, lines, form);
-  /** The last line that is drawn. */
-  let drawn = 0;
+  /** The last line that is drawn, and of which snapshot. */
+  let drawn = { seq: 0, restored: 0 };
 
   /** @param {Event} event */
   function send(event) {
@@ -28,12 +28,17 @@ export function chatPanel(room, attempt) {
   }
 
   function draw() {
-    const { chat } = room.state;
+    const { chat, restored } = room.state;
+    if (drawn.restored !== restored) {
+      // Another log, perhaps: after a crash a room begins anew.
+      drawn = { seq: 0, restored };
+      lines.replaceChildren();
+    }
     empty.hidden = chat.length > 0;
     const atEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 40;
     for (const line of chat) {
-      if (line.seq <= drawn) continue;
-      drawn = line.seq;
+      if (line.seq <= drawn.seq) continue;
+      drawn.seq = line.seq;
       const who = line.by === null ? 'Simmer' : (room.state.participants.get(line.by)?.name ?? 'Somebody');
       lines.append(el('li', { class: line.by === room.me.id ? 'line own' : 'line', 'data-seq': line.seq },
         el('span', { class: 'who' }, who), el('time', {}, clockText(line.at)), el('span', { class: 'said' }, line.text)));

@@ -16,6 +16,8 @@ export class RoomState {
   constructor() {
     /** The last event that is part of this state. */
     this.seq = 0;
+    /** How often everything was replaced by a snapshot: what was drawn before may be gone. */
+    this.restored = 0;
     /** @type {Map<string, Participant>} */
     this.participants = new Map();
     /** @type {Map<string, Publication>} */
@@ -42,6 +44,7 @@ export class RoomState {
    */
   restore(seq, snapshot) {
     this.seq = seq;
+    this.restored += 1;
     this.participants = new Map(snapshot.participants.map((p) => [p.id, { ...p, present: p.present !== false }]));
     this.publications = new Map(snapshot.publications.map((p) => [p.id, { ...p, muted: p.muted === true }]));
     this.steps = snapshot.steps.steps.map((step) => ({ title: step.title }));
