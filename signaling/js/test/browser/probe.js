@@ -27,6 +27,9 @@ export async function probeTrack(file) {
  * @param {string} file
  */
 export async function decodeTrack(file) {
-  const { stderr } = await run('ffmpeg', ['-v', 'error', '-i', file, '-f', 'null', '-']);
+  // Frames keep their own times: on an even frame rate, two that a busy camera took in one interval would be a complaint.
+  const { stderr } = await run('ffmpeg', [
+    '-v', 'error', '-i', file, '-fps_mode', 'passthrough', '-enc_time_base', '-1', '-f', 'null', '-',
+  ]);
   return stderr.trim();
 }

@@ -17,23 +17,30 @@ test('a server killed while it records recovers the session at its next start', 
   }, 'the session is listed as recovered');
   const manifest = await manifestOf(server.url, session);
   assert.equal(manifest.recovered, true);
-  assert.equal(manifest.tracks.length, 6);
+  // A busy sender changes its picture's size, and a new size begins a new file: what was recorded of each publication counts.
+  const lengths = new Map();
   for (const track of manifest.tracks) {
     const file = path.join(server.data, 'sessions', session, 'tracks', track.file);
     const { codec, durationMs, complaints } = await probeTrack(file);
     assert.equal(complaints, '', track.file);
     assert.equal(codec, track.kind === 'video' ? 'vp8' : 'opus');
     assert.ok(Math.abs(durationMs - track.duration_ms) < 1000, `${track.file}: ${durationMs} ms, manifest ${track.duration_ms} ms`);
-    assert.ok(durationMs > 4000, `${track.file} holds all but the last moments: ${durationMs} ms`);
+    lengths.set(track.publication, (lengths.get(track.publication) ?? 0) + durationMs);
     assert.equal(await decodeTrack(file), '', track.file);
   }
+  assert.equal(lengths.size, 6);
+  for (const [publication, length] of lengths) assert.ok(length > 4000, `${publication} is there but for the last moments: ${length} ms`);
 
   const page = await openPage(t, browser);
   await page.goto(`${server.url}/replay/${session}`);
   await page.getByText('recovered after an interruption').waitFor();
   await page.getByRole('button', { name: 'Go to step 2: Fry' }).click();
   await page.getByRole('button', { name: 'Play' }).click();
-  await page.waitForFunction(() => globalThis.player.tracks.every(({ element }) => element.currentTime > 0 && !element.error));
+  await page.waitForFunction(() => {
+    const { clock, tracks } = globalThis.player;
+    const plays = tracks.filter((track) => track.covers(clock.time) && !track.element.paused && track.element.currentTime > 0);
+    return new Set(plays.map(({ entry }) => entry.publication)).size === 6 && tracks.every(({ element }) => !element.error);
+  });
 });
 
 test('after a crash the class goes on by itself', async (t) => {
