@@ -4,13 +4,13 @@ CARGO ?= cargo
 JS := signaling/js
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test format lint unit layering docs-check client browser bench fuzz
+.PHONY: run test format lint unit layering docs-check client metrics-check browser bench fuzz
 
 run:
 	.ci/install build
 	$(CARGO) run --release
 
-test: lint unit layering docs-check client browser
+test: lint unit layering docs-check client metrics-check browser
 
 format:
 	$(CARGO) fmt --all
@@ -37,6 +37,11 @@ client:
 	.ci/install node
 	cd $(JS) && npm ci --no-audit --no-fund && npm run check && npm test
 
+metrics-check:
+	.ci/install build tools
+	$(CARGO) build -p simmer-signaling --locked
+	.ci/check-metrics "$(abspath $(TARGET))/debug/simmer" "$(abspath $(TARGET))/tools"
+
 browser:
 	.ci/install build node media browser
 	$(CARGO) build -p simmer-signaling --locked
@@ -54,6 +59,6 @@ fuzz:
 	.ci/install build fuzz
 	for crate in sfu recorder; do \
 	  (cd $$crate && for target in $$(RUSTC_BOOTSTRAP=1 $(CARGO) fuzz list); do \
-	    RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target --sanitizer none -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	    RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target --sanitizer none -- -len_control=0 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	  done) || exit 1; \
 	done

@@ -80,13 +80,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics_listener = TcpListener::bind(config.metrics_listen)
         .await
         .with_context(|| format!("cannot bind {}/tcp for metrics", config.metrics_listen))?;
+    let metrics_address = metrics_listener.local_addr()?;
     register_metrics(&metrics, &core);
 
     let (stop, stopped) = watch::channel(false);
     let routes = routes(&config, &rooms, &tokens, recorder.recorder().store().clone());
     let http = tokio::spawn(listen(listener, routes, stopped.clone()));
     let scrapes = tokio::spawn(listen(metrics_listener, metrics_routes(metrics), stopped));
-    tracing::info!(http = %address, media = %core.local_addr(), "ready");
+    tracing::info!(http = %address, media = %core.local_addr(), metrics = %metrics_address, "ready");
     print(&format!("Simmer is ready: http://{address}/\n"))?;
 
     tokio::select! {
