@@ -1,44 +1,13 @@
-//! VP8 payloads (RFC 7741) and the few header fields of a frame (RFC 6386 section 9.1).
+//! Frames of VP8 packets (RFC 7741), and the few header fields of a frame (RFC 6386 section 9.1).
 
 use std::time::Instant;
 
 use bytes::Bytes;
+use simmer_sfu::codec::vp8::Vp8Descriptor;
 use simmer_sfu::sink::SinkPacket;
 
 use crate::assembler::{Assembled, Frame};
 use crate::reorder::Ordered;
-
-/// What the payload descriptor of RFC 7741 section 4.2 says, as far as it matters here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Descriptor<'a> {
-    /// The first packet of a frame: start of partition 0.
-    pub(crate) starts_frame: bool,
-    /// What follows the descriptor.
-    pub(crate) payload: &'a [u8],
-}
-
-impl<'a> Descriptor<'a> {
-    /// Reads the descriptor; `None` when the packet ends inside it.
-    pub(crate) fn parse(packet: &'a [u8]) -> Option<Self> {
-        let (&first, mut rest) = packet.split_first()?;
-        if first & EXTENDED != 0 {
-            let (&extension, after) = rest.split_first()?;
-            rest = after;
-            if extension & HAS_PICTURE_ID != 0 {
-                let (&picture_id, after) = rest.split_first()?;
-                rest = if picture_id & LONG_PICTURE_ID != 0 { after.get(1..)? } else { after };
-            }
-            if extension & HAS_TL0_PICTURE_INDEX != 0 {
-                rest = rest.get(1..)?;
-            }
-            if extension & (HAS_TEMPORAL_ID | HAS_KEY_INDEX) != 0 {
-                rest = rest.get(1..)?;
-            }
-        }
-        let starts_frame = first & START != 0 && first & PARTITION == 0;
-        Some(Self { starts_frame, payload: rest })
-    }
-}
 
 /// What the first bytes of a frame say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,10 +62,11 @@ impl FrameBuilder {
     }
 
     fn packet(&mut self, packet: &SinkPacket, out: &mut Vec<Assembled>) {
-        let Some(descriptor) = Descriptor::parse(&packet.payload) else { return self.lose(out) };
+        let Some(descriptor) = Vp8Descriptor::parse(&packet.payload) else { return self.lose(out) };
+        let payload = packet.payload.get(descriptor.len..).unwrap_or_default();
         match &mut self.partial {
             Some(partial) if !descriptor.starts_frame && partial.rtp_time == packet.rtp_time => {
-                partial.data.extend_from_slice(descriptor.payload);
+                partial.data.extend_from_slice(payload);
                 if partial.data.len() > MAX_FRAME {
                     return self.lose(out);
                 }
@@ -104,10 +74,10 @@ impl FrameBuilder {
             Some(partial) if descriptor.starts_frame && partial.rtp_time != packet.rtp_time => {
                 // Nothing is missing between them, so the former frame is whole: its marker was not set.
                 self.complete(out);
-                self.start(packet, descriptor.payload);
+                self.start(packet, payload);
             }
             Some(_) => return self.lose(out),
-            None if descriptor.starts_frame => self.start(packet, descriptor.payload),
+            None if descriptor.starts_frame => self.start(packet, payload),
             None => return self.lose(out),
         }
         if packet.marker {
@@ -151,14 +121,6 @@ impl FrameBuilder {
     }
 }
 
-const EXTENDED: u8 = 0x80;
-const START: u8 = 0x10;
-const PARTITION: u8 = 0x07;
-const HAS_PICTURE_ID: u8 = 0x80;
-const HAS_TL0_PICTURE_INDEX: u8 = 0x40;
-const HAS_TEMPORAL_ID: u8 = 0x20;
-const HAS_KEY_INDEX: u8 = 0x10;
-const LONG_PICTURE_ID: u8 = 0x80;
 const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
 const MAX_FRAME: usize = 4 << 20;
 
@@ -167,25 +129,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn a_descriptor_is_as_long_as_its_flags_say() {
-        for (packet, starts_frame, payload) in [
-            (&[0x10, 1, 2][..], true, &[1, 2][..]),
-            (&[0x00, 1], false, &[1]),
-            (&[0x11, 1], false, &[1]),
-            (&[0x90, 0x80, 0x05, 9], true, &[9]),
-            (&[0x90, 0x80, 0x85, 0x01, 9], true, &[9]),
-            (&[0x90, 0xf0, 0x85, 0x01, 7, 8, 9], true, &[9]),
-            (&[0x90, 0x20, 7, 9], true, &[9]),
-            (&[0x80, 0x10, 7], false, &[]),
-        ] {
-            assert_eq!(Descriptor::parse(packet), Some(Descriptor { starts_frame, payload }), "{packet:x?}");
-        }
-        for cut in [&[][..], &[0x80], &[0x80, 0x80], &[0x80, 0x80, 0x80], &[0x80, 0x40], &[0x80, 0x20]] {
-            assert_eq!(Descriptor::parse(cut), None, "{cut:x?}");
-        }
-    }
 
     #[test]
     fn a_key_frame_tells_its_size() {
@@ -199,9 +142,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-            if let Some(descriptor) = Descriptor::parse(&bytes) {
-                prop_assert!(bytes.ends_with(descriptor.payload));
-                let _ = Header::parse(descriptor.payload);
+            if let Some(Header::Key { width, height }) = Header::parse(&bytes) {
+                prop_assert!(width > 0 && height > 0);
             }
         }
     }
