@@ -63,9 +63,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("http://{}/", listener.local_addr()?);
     for (request, stream) in listener.incoming().enumerate() {
-        if let Err(error) = serve(&sfu, &waiting, request as u64, &mut stream?) {
-            eprintln!("{error}");
-        }
+        // A browser opens connections that it may never use: none waits for another.
+        let (sfu, waiting, mut stream) = (sfu.clone(), Arc::clone(&waiting), stream?);
+        std::thread::spawn(move || {
+            if let Err(error) = serve(&sfu, &waiting, request as u64, &mut stream) {
+                eprintln!("{error}");
+            }
+        });
     }
     Ok(())
 }
