@@ -94,3 +94,18 @@ test('a replay opened too early says so and opens by itself', async (t) => {
   await host.locator('#control-record').click();
   await page.locator('#play').waitFor();
 });
+
+test('after the end a link leads everybody to the replay', async (t) => {
+  const server = await startServer(t);
+  const browser = await startBrowser(t);
+  const { session, host, ben } = await recordClass(t, server, browser);
+  await host.locator('#control-end').click();
+  await host.locator('dialog').getByRole('button', { name: 'End the class' }).click();
+  for (const page of [host, ben]) {
+    await page.locator('[data-reason="room_ended"]').waitFor();
+    assert.equal(await page.locator('#replay-link').getAttribute('href'), `/replay/${session}`);
+  }
+  await ben.locator('#replay-link').click();
+  await ben.getByRole('button', { name: 'Play' }).click();
+  await ben.waitForFunction(() => globalThis.player.tracks.some(({ element }) => element.currentTime > 0.5));
+});
