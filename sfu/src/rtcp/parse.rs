@@ -1,6 +1,8 @@
 //! RTCP, read without trust: compound packets (RFC 3550 section 6.1) and reduced-size ones (RFC 5506).
 
+use crate::bandwidth::Bitrate;
 use crate::id::Ssrc;
+use crate::rtcp::TransportFeedback;
 
 /// One RTCP packet of a compound.
 #[derive(Clone, Debug)]
@@ -38,6 +40,13 @@ pub enum RtcpPacket<'a> {
     Fir {
         /// The streams asked.
         entries: FirEntries<'a>,
+    },
+    /// When packets arrived (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+    TransportFeedback(TransportFeedback<'a>),
+    /// Receiver estimated maximum bitrate (draft-alvestrand-rmcat-remb-03 section 2.2).
+    Remb {
+        /// What all streams together may take.
+        bitrate: Bitrate,
     },
     /// RFC 3550 section 6.6.
     Bye,
@@ -192,8 +201,16 @@ fn read(packet: &[u8]) -> Option<RtcpPacket<'_>> {
             media: media()?,
             lost: LostSequences { pairs: body.get(8..)?, base: 0, bits: 0 },
         },
+        (TRANSPORT_FEEDBACK, 15) => RtcpPacket::TransportFeedback(TransportFeedback::parse(body.get(8..)?)?),
         (PAYLOAD_FEEDBACK, 1) => RtcpPacket::Pli { media: media()? },
         (PAYLOAD_FEEDBACK, 4) => RtcpPacket::Fir { entries: FirEntries(body.get(8..)?) },
+        (PAYLOAD_FEEDBACK, 15) if body.get(8..12) == Some(b"REMB") => {
+            let word = u32_at(body, 12)?;
+            let (exponent, mantissa) = (word >> 18 & 0x3f, word & 0x3_ffff);
+            // 18 bits shifted by up to 63.
+            let bitrate = u128::from(mantissa) << exponent;
+            RtcpPacket::Remb { bitrate: Bitrate::bps(u64::try_from(bitrate).unwrap_or(u64::MAX)) }
+        }
         (BYE, _) => RtcpPacket::Bye,
         _ => RtcpPacket::Other { packet_type, format },
     })
