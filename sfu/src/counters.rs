@@ -32,6 +32,10 @@ pub struct Counters {
     pub packets_repaired: u64,
     /// Key frames asked of publishers.
     pub keyframes_requested: u64,
+    /// Pictures that began with packets kept from before, without a key frame of their own.
+    pub pictures_from_history: u64,
+    /// RTP packets sent to see whether a line carries more.
+    pub packets_probing: u64,
     /// Data channel messages received.
     pub messages_received: u64,
     /// Data channel messages sent.

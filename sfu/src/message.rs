@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::id::{ParticipantId, PublicationId, RoomId};
+use crate::id::{Mid, ParticipantId, PublicationId, RoomId};
 use crate::sdp::OfferError;
 use crate::sink::{Publication, Sink};
 use crate::transport::ChannelId;
@@ -117,6 +117,17 @@ pub enum Event {
         room: RoomId,
         /// What.
         publication: PublicationId,
+    },
+    /// Which encodings of a publication are worth sending has changed: the publisher may pause the others.
+    EncodingsWanted {
+        /// The publisher.
+        participant: ParticipantId,
+        /// What.
+        publication: PublicationId,
+        /// Its m-line.
+        mid: Mid,
+        /// For each encoding, in the order of [`Publication::encodings`], whether anybody needs it.
+        wanted: Vec<bool>,
     },
     /// Something changed in the slots: all of them, as they are now.
     Slots {

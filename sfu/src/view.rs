@@ -51,4 +51,6 @@ pub struct SlotAssignment {
     pub mid: Mid,
     /// What it carries; `None` when it is empty.
     pub publication: Option<PublicationId>,
+    /// The line has no room for it now: nothing is sent until it has.
+    pub paused: bool,
 }

@@ -52,7 +52,13 @@ impl Room {
     fn join(&mut self, number: u16) {
         let participant = ParticipantId(number.into());
         let publishes = if number == 0 { vec![720] } else { Vec::new() };
-        let plan = ClientPlan { number, publishes, slots: usize::from(number > 0), parts: PARTS };
+        let plan = ClientPlan {
+            number,
+            publishes,
+            slots: usize::from(number > 0),
+            parts: PARTS,
+            ..ClientPlan::default()
+        };
         let sdp = Client::new(plan, address(number))
             .offer()
             .replace("a=extmap:3", &format!("{TRANSPORT_CC}a=extmap:3"));

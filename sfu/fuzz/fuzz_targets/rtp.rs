@@ -25,6 +25,7 @@ fuzz_target!(|data: &[u8]| {
         timestamp: header.timestamp,
         ssrc: header.ssrc,
         mid: values.mid.map(|mid| (1, mid)),
+        padding: false,
         transport_cc: values.transport_cc.map(|number| (4, number)),
         audio_level: values.audio_level.map(|level| (5, level)),
     };

@@ -130,6 +130,8 @@ impl World {
             publishes: heights[..usize::from(encodings)].to_vec(),
             slots: slots.into(),
             parts: 2,
+            natural: edit & 16 != 0,
+            feedback: edit & 32 != 0,
         };
         let mut sdp = Client::new(plan, address(client)).offer();
         match edit & 7 {
@@ -168,6 +170,8 @@ impl World {
             frame: u32::from(sequence),
             part: shape >> 3 & 1,
             parts: 2,
+            natural: edit & 16 != 0,
+            feedback: edit & 32 != 0,
             key: shape & 4 != 0,
         };
         let mut payload = mark.write(60, 180 << (shape >> 6));

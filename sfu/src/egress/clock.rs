@@ -103,6 +103,11 @@ impl SlotClock {
         }
     }
 
+    /// Whether what was sent last, if anything was, lies before `time`.
+    pub fn is_before(&self, time: Instant) -> bool {
+        self.last.is_none_or(|(_, last)| last < time)
+    }
+
     /// A packet with this timestamp was sent; it means `time`.
     #[inline]
     pub fn on_sent(&mut self, timestamp: u32, time: Instant) {

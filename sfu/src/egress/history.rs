@@ -85,6 +85,7 @@ pub struct Sent {
 pub struct SentHistory {
     /// By number, modulo [`SENT_PACKETS`]; empty before the first packet.
     entries: Vec<Option<Entry>>,
+    highest: Option<u64>,
     /// Bytes that may still be spent on retransmissions; a share of what is sent is added.
     budget: usize,
 }
@@ -108,6 +109,7 @@ impl SentHistory {
         if place.is_none_or(|kept| kept.sent.sequence <= sent.sequence) {
             *place = Some(Entry { sent, bytes: bytes as u32, resent: None });
         }
+        self.highest = self.highest.max(Some(sent.sequence));
         self.budget = (self.budget + bytes / BUDGET_SHARE).min(BUDGET_AT_MOST);
     }
 
@@ -127,9 +129,17 @@ impl SentHistory {
         Some(entry.sent)
     }
 
+    /// What was sent `back` packets before the last one; `None` when that is not kept.
+    pub fn recent(&self, back: usize) -> Option<Sent> {
+        let sequence = self.highest?.checked_sub(back as u64)?;
+        let entry = self.entries.get((sequence % SENT_PACKETS as u64) as usize)?.as_ref()?;
+        (entry.sent.sequence == sequence).then_some(entry.sent)
+    }
+
     /// Forgets all numbers: what they stood for is shown no more. The budget stays what it is.
     pub fn clear(&mut self) {
         self.entries.fill(None);
+        self.highest = None;
     }
 }
 
@@ -141,6 +151,6 @@ const BUDGET_SHARE: usize = 4;
 const BUDGET_AT_FIRST: usize = 64 * 1024;
 /// After a long quiet time a burst of requests is bounded by this.
 const BUDGET_AT_MOST: usize = 512 * 1024;
-const PACE_AT_LEAST: Duration = Duration::from_millis(15);
+const PACE_AT_LEAST: Duration = Duration::from_millis(10);
 const PACE_AT_MOST: Duration = Duration::from_millis(200);
 const _: () = assert!(65_536 % SENT_PACKETS == 0);

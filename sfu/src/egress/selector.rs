@@ -36,6 +36,11 @@ impl LayerSelector {
         news
     }
 
+    /// The encoding shown.
+    pub fn current(&self) -> Option<u8> {
+        self.current
+    }
+
     /// Decides about a packet of an encoding.
     #[inline]
     pub fn select(&mut self, encoding: u8, starts_keyframe: bool) -> Selection {

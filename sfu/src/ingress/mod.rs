@@ -2,6 +2,8 @@
 
 mod feedback;
 mod nack;
+mod rate;
+mod round_trip;
 mod stream;
 
 #[cfg(test)]
@@ -9,4 +11,6 @@ mod tests;
 
 pub use feedback::ArrivalRecorder;
 pub use nack::NackGenerator;
+pub use rate::RateMeter;
+pub use round_trip::RoundTrip;
 pub use stream::{Arrival, ReceiveStream};

@@ -99,6 +99,7 @@ fn what_is_written_is_read_again() {
                     timestamp: 0x0102_0304,
                     ssrc: Ssrc(0x0506_0708),
                     mid: mid.map(|mid| (1, mid)),
+                    padding: false,
                     transport_cc: transport_cc.map(|sequence| (4, sequence)),
                     audio_level: audio_level.map(|level| (14, level)),
                 };

@@ -16,6 +16,8 @@ pub struct EgressHeader {
     pub timestamp: u32,
     /// The source.
     pub ssrc: Ssrc,
+    /// The packet ends with padding.
+    pub padding: bool,
     /// The m-line.
     pub mid: Option<(u8, Mid)>,
     /// The transport-wide sequence number.
@@ -32,7 +34,7 @@ pub fn write_header(out: &mut Vec<u8>, header: &EgressHeader) -> usize {
     let [s0, s1] = header.sequence.to_be_bytes();
     let [t0, t1, t2, t3] = header.timestamp.to_be_bytes();
     let [c0, c1, c2, c3] = header.ssrc.0.to_be_bytes();
-    let first = if extended { 0x90 } else { 0x80 };
+    let first = 0x80 | if extended { 0x10 } else { 0 } | if header.padding { 0x20 } else { 0 };
     let second = header.payload_type & 0x7f | if header.marker { 0x80 } else { 0 };
     out.extend_from_slice(&[first, second, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3]);
     if extended {

@@ -69,7 +69,7 @@ impl Extension {
             Self::Mid => true,
             Self::AudioLevel => kind == Kind::Audio && way != Way::Neither,
             Self::Rid | Self::RepairedRid => kind == Kind::Video && way == Way::ToUs,
-            Self::TransportCc => way == Way::ToUs,
+            Self::TransportCc => way != Way::Neither,
         }
     }
 }

@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::egress::SourcePacket;
+use crate::codec::Kind;
+use crate::egress::{Sent, SourcePacket};
 use crate::id::Ssrc;
 use crate::rtcp::{self, RtcpPacket};
 use crate::shard::Shard;
-use crate::shard::slot::Forwarded;
+use crate::shard::downlink::Waiting;
+use crate::shard::slot::Source;
 use crate::sink::{SinkEvent, SinkPacket};
 use crate::transport::Transport;
 
@@ -23,7 +25,7 @@ impl<T: Transport> Shard<T> {
             return;
         };
         if taken.reconsider {
-            self.retarget_publication(now, index, at);
+            self.reconsider_publication(now, index, at);
         }
         self.fan_out(now, index, at, &taken.packet);
         self.tap(index, at, taken.packet);
@@ -47,7 +49,7 @@ impl<T: Transport> Shard<T> {
 
     /// One packet to one slot; whether it began what the slot shows from now on.
     #[inline]
-    fn forward(
+    pub(super) fn forward(
         &mut self,
         now: Instant,
         index: usize,
@@ -63,23 +65,29 @@ impl<T: Transport> Shard<T> {
         else {
             return false;
         };
-        let slot = &mut participant.slots[slot];
-        match slot.forward(packet, time, transport, &mut participant.outbox) {
-            Forwarded::Dropped => false,
-            Forwarded::Sent { bytes, first, switched } => {
-                self.counters.packets_forwarded += 1;
-                self.counters.bytes_forwarded += bytes as u64;
-                if !participant.queued {
-                    participant.queued = true;
-                    self.queue.push(index);
-                }
-                if first {
-                    participant.report_soon(now);
-                    self.timers.arm(index, Some(now));
-                }
-                switched
+        let down = &mut participant.slots[slot];
+        let Some(munged) = down.select(packet, time) else { return false };
+        self.counters.packets_forwarded += 1;
+        if down.kind == Kind::Video && !participant.downlink.has_room(now) {
+            let waiting = Waiting { slot, packet: packet.clone(), sent: munged.sent };
+            participant.downlink.hold(now, waiting);
+            self.arm(index);
+            return munged.switched;
+        }
+        if let Some((bytes, first)) =
+            down.send(now, packet, munged.sent, transport, &mut participant.downlink)
+        {
+            self.counters.bytes_forwarded += bytes as u64;
+            if !participant.queued {
+                participant.queued = true;
+                self.queue.push(index);
+            }
+            if first {
+                participant.report_soon(now);
+                self.timers.arm(index, Some(now));
             }
         }
+        munged.switched
     }
 
     /// A key frame whose beginning was lost and repaired comes after its other packets: they were not for this slot when they came, and are now.
@@ -117,17 +125,18 @@ impl<T: Transport> Shard<T> {
     }
 
     pub(super) fn handle_rtcp(&mut self, now: Instant, index: usize, compound: &[u8]) {
+        let mut loss = LossReport::default();
         for packet in rtcp::parse(compound) {
             match packet {
                 RtcpPacket::SenderReport { ssrc, ntp, rtp_time, blocks } => {
                     self.handle_sender_report(now, index, ssrc, ntp, rtp_time);
                     for block in blocks {
-                        self.handle_report_block(now, index, &block);
+                        self.handle_report_block(now, index, &block, &mut loss);
                     }
                 }
                 RtcpPacket::ReceiverReport { blocks } => {
                     for block in blocks {
-                        self.handle_report_block(now, index, &block);
+                        self.handle_report_block(now, index, &block, &mut loss);
                     }
                 }
                 RtcpPacket::Nack { media, lost } => {
@@ -142,9 +151,26 @@ impl<T: Transport> Shard<T> {
                         self.wanted_keyframe(now, index, media);
                     }
                 }
+                RtcpPacket::TransportFeedback(feedback) => {
+                    if let Some(estimator) = self.participants[index].downlink.estimator() {
+                        estimator.on_feedback(now, &feedback);
+                    }
+                }
+                RtcpPacket::Remb { bitrate } => {
+                    self.participants[index].downlink.measured(now).on_remb(now, bitrate);
+                }
                 _ => {}
             }
         }
+        let participant = &mut self.participants[index];
+        if let Some(fraction_lost) = loss.mean()
+            && let Some(estimator) = participant.downlink.estimator()
+        {
+            estimator.on_report(now, fraction_lost, participant.round_trip.measured());
+        }
+        participant.downlink.follow_estimate(now);
+        self.review(now, index, false);
+        self.fill_probe(now, index);
         self.enqueue(index);
     }
 
@@ -161,11 +187,19 @@ impl<T: Transport> Shard<T> {
         self.rooms[participant.room].tell(event);
     }
 
-    fn handle_report_block(&mut self, now: Instant, index: usize, block: &rtcp::ReportBlock) {
+    fn handle_report_block(
+        &mut self,
+        now: Instant,
+        index: usize,
+        block: &rtcp::ReportBlock,
+        loss: &mut LossReport,
+    ) {
         let participant = &mut self.participants[index];
-        if let Some(at) = participant.slot_of(block.ssrc) {
-            participant.slots[at].on_report(now, block);
+        let Some(at) = participant.slot_of(block.ssrc) else { return };
+        if let Some(round_trip) = participant.slots[at].on_report(now, block) {
+            participant.round_trip.on_sample(round_trip);
         }
+        loss.add(block.fraction_lost);
     }
 
     /// A subscriber lacks a packet: it is sent again from the publisher's history.
@@ -173,24 +207,70 @@ impl<T: Transport> Shard<T> {
         let Some(participant) = self.participants.get_mut(index) else { return };
         let Some(at) = participant.slot_of(media) else { return };
         let Some(source) = participant.slots[at].source else { return };
-        let Some(sent) = participant.slots[at].wanted_again(now, sequence) else {
+        let round_trip = participant.round_trip.value();
+        let Some(sent) = participant.slots[at].wanted_again(now, sequence, round_trip) else {
             self.counters.retransmissions_refused += 1;
             return;
         };
-        let packet = self.participants.get(source.participant).and_then(|publisher| {
-            let publication = &publisher.publications[publisher.publication(source.publication)?];
-            publication.encoding(sent.encoding)?.history.lookup(sent.source_sequence).cloned()
-        });
-        let Some(packet) = packet else {
+        let Some(packet) = self.source_packet(&source, &sent) else {
             self.counters.retransmissions_refused += 1;
             return;
         };
         let participant = &mut self.participants[index];
         let Some(transport) = &mut participant.transport else { return };
         let slot = &mut participant.slots[at];
-        if slot.retransmit(&packet, &sent, transport, &mut participant.outbox).is_some() {
+        if slot.retransmit(now, &packet, &sent, transport, &mut participant.downlink).is_some() {
             self.counters.packets_retransmitted += 1;
         }
+    }
+
+    /// The packet that a slot sent under some number, while the publisher's history has it.
+    fn source_packet(&self, source: &Source, sent: &Sent) -> Option<SourcePacket> {
+        let publisher = self.participants.get(source.participant)?;
+        let publication = &publisher.publications[publisher.publication(source.publication)?];
+        publication.encoding(sent.encoding)?.history.lookup(sent.source_sequence).cloned()
+    }
+
+    /// Sends what a probe of the line lacks: what waits anyway, else packets that were sent before.
+    pub(super) fn fill_probe(&mut self, now: Instant, index: usize) {
+        let mut step = 0;
+        while self.participants[index].downlink.probe_lacks(now) {
+            let participant = &mut self.participants[index];
+            let Some(transport) = &mut participant.transport else { return };
+            if let Some(waiting) = participant.downlink.release(now, true) {
+                participant.slots[waiting.slot].send(
+                    now,
+                    &waiting.packet,
+                    waiting.sent,
+                    transport,
+                    &mut participant.downlink,
+                );
+                continue;
+            }
+            if step == MAX_PROBE_STEPS {
+                let padded = participant
+                    .slots
+                    .iter_mut()
+                    .find_map(|slot| slot.pad(now, transport, &mut participant.downlink));
+                if padded.is_none() {
+                    participant.downlink.abandon_probe();
+                }
+                self.counters.packets_probing += u64::from(padded.is_some());
+                continue;
+            }
+            let slots = participant.slots.len().max(1);
+            let (at, back) = (step % slots, step / slots);
+            step += 1;
+            let Some(slot) = participant.slots.get(at) else { continue };
+            let Some((source, sent)) = slot.source.zip(slot.probe(back)) else { continue };
+            let Some(packet) = self.source_packet(&source, &sent) else { continue };
+            let participant = &mut self.participants[index];
+            let Some(transport) = &mut participant.transport else { return };
+            let slot = &mut participant.slots[at];
+            slot.retransmit(now, &packet, &sent, transport, &mut participant.downlink);
+            self.counters.packets_probing += 1;
+        }
+        self.enqueue(index);
     }
 
     /// A subscriber cannot decode without a key frame of what its slot carries.
@@ -205,5 +285,26 @@ impl<T: Transport> Shard<T> {
     }
 }
 
+/// The losses that one compound reports.
+#[derive(Default)]
+struct LossReport {
+    sum: u32,
+    blocks: u32,
+}
+
+impl LossReport {
+    fn add(&mut self, fraction: u8) {
+        self.sum += u32::from(fraction);
+        self.blocks += 1;
+    }
+
+    /// In 1/256.
+    fn mean(&self) -> Option<u8> {
+        self.sum.checked_div(self.blocks).map(|mean| mean as u8)
+    }
+}
+
+/// Packets looked at to fill one turn of a probe.
+const MAX_PROBE_STEPS: usize = 256;
 /// Sequence numbers looked at in one negative acknowledgement: as many as are kept.
 const MAX_LOST: usize = 512;

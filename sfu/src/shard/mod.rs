@@ -8,11 +8,15 @@
 //! - `publication`: a published track on its way in.
 //! - `fan_out`: one packet's way from a publication to its slots, and the feedback that comes back.
 //! - `slot`: the down-track.
-//! - `viewing`: views to slots, slots to encodings.
+//! - `downlink`: a participant's line down: estimate, pace, what waits and what leaves.
+//! - `viewing`: views to slots.
+//! - `allocation`: slots to encodings, within what the line carries; `saving`: what publishers need not send.
 //! - `fault`: what remains in order when one participant's handling panics.
 
+mod allocation;
 mod arena;
 mod assignment;
+mod downlink;
 mod fan_out;
 mod fault;
 mod negotiation;
@@ -20,6 +24,7 @@ mod outbox;
 mod participant;
 mod publication;
 mod room;
+mod saving;
 mod slot;
 mod timers;
 mod viewing;
@@ -38,6 +43,7 @@ use crate::id::{ParticipantId, PublicationId, RoomId, Ssrc};
 use crate::message::{Command, Data, Event};
 use crate::sink::{Sink, SinkEvent};
 use crate::transport::{ChannelId, Incoming, Transport, TransportEvent};
+use allocation::Replay;
 use arena::Arena;
 pub use outbox::Run;
 use participant::Participant;
@@ -166,9 +172,14 @@ impl<T: Transport> Shard<T> {
             }
             self.current = Some(index);
             let reports = self.participants[index].handle_timeout(now, &mut self.counters);
-            if reports && self.participants[index].has_simulcast() {
-                self.reconsider_publisher(now, index);
+            if reports {
+                if self.participants[index].has_simulcast() {
+                    self.reconsider_publisher(now, index);
+                }
+                self.review_savings(now, index);
             }
+            self.review(now, index, reports);
+            self.fill_probe(now, index);
             self.enqueue(index);
             self.after_transport(now, index);
             self.arm_after(index, now);
@@ -191,8 +202,8 @@ impl<T: Transport> Shard<T> {
             let Some(participant) = self.participants.get_mut(index) else { continue };
             participant.queued = false;
             match participant.transport.as_ref().and_then(Transport::destination) {
-                Some(to) => participant.outbox.drain(|run| send(to, run)),
-                None => participant.outbox.drain(|_| {}),
+                Some(to) => participant.downlink.drain(|run| send(to, run)),
+                None => participant.downlink.drain(|_| {}),
             }
         }
     }
@@ -244,7 +255,7 @@ impl<T: Transport> Shard<T> {
         self.current = Some(index);
         let published = self.unpublish(now, index, |_| true);
         for at in 0..self.participants[index].slots.len() {
-            self.empty_slot(index, at);
+            self.empty_slot(now, index, at);
         }
         let Some(mut participant) = self.participants.remove(index) else { return };
         self.current = None;
@@ -370,13 +381,13 @@ impl<T: Transport> Shard<T> {
             self.control.push_back(datagram);
         }
         if connected {
-            self.retarget_slots(now, index);
+            self.allocate(now, index, Replay::Allowed);
         }
     }
 
     fn enqueue(&mut self, index: usize) {
         let Some(participant) = self.participants.get_mut(index) else { return };
-        if !participant.queued && !participant.outbox.is_empty() {
+        if !participant.queued && !participant.downlink.outbox.is_empty() {
             participant.queued = true;
             self.queue.push(index);
         }

@@ -137,6 +137,7 @@ impl<T: Transport> Shard<T> {
         while let Some(at) = self.participants[index].publications.iter().position(&ended) {
             let publication = &mut self.participants[index].publications[at];
             for (subscriber, slot) in std::mem::take(&mut publication.subscribers) {
+                self.participants[subscriber].release(now, true);
                 self.participants[subscriber].slots[slot].clear();
             }
             let participant = &mut self.participants[index];
@@ -152,6 +153,7 @@ impl<T: Transport> Shard<T> {
 
     /// Makes the slots those of the offer, in its order; what stays keeps its contents and its numbers.
     fn renew_slots(&mut self, now: Instant, index: usize, negotiated: &Negotiated) {
+        self.participants[index].release(now, true);
         let mut former = std::mem::take(&mut self.participants[index].slots);
         let origin = *self.participants[index].origin.get_or_insert(now);
         for source in former.iter().filter_map(|slot| slot.source) {

@@ -10,11 +10,11 @@ use crate::codec::Kind;
 use crate::config::Limits;
 use crate::counters::Counters;
 use crate::id::{Mid, ParticipantId, PublicationId, Ssrc};
-use crate::ingress::ArrivalRecorder;
+use crate::ingress::{ArrivalRecorder, RoundTrip};
 use crate::rtcp;
 use crate::rtp::{ExtensionValues, RtpHeader};
 use crate::sdp::{IceCredentials, Negotiated};
-use crate::shard::outbox::Outbox;
+use crate::shard::downlink::Downlink;
 use crate::shard::publication::{PublicationState, Received, SILENCE, Taken};
 use crate::shard::slot::Slot;
 use crate::transport::Transport;
@@ -40,7 +40,9 @@ pub(super) struct Participant<T> {
     pub(super) view: View,
     /// The numbers last said by `SlotsWanted`.
     pub(super) slots_wanted: (u16, u16),
-    pub(super) outbox: Outbox,
+    pub(super) downlink: Downlink,
+    /// Of its line, from reports and from repairs.
+    pub(super) round_trip: RoundTrip,
     /// It is in the shard's list of those with something to send.
     pub(super) queued: bool,
     /// Where the clocks of its slots begin.
@@ -91,7 +93,8 @@ impl<T: Transport> Participant<T> {
             slots: Vec::new(),
             view: View::default(),
             slots_wanted: (0, 0),
-            outbox: Outbox::default(),
+            downlink: Downlink::new(),
+            round_trip: RoundTrip::default(),
             queued: false,
             origin: None,
             ssrc,
@@ -118,7 +121,11 @@ impl<T: Transport> Participant<T> {
     pub(super) fn slot_assignments(&self) -> Vec<SlotAssignment> {
         self.slots
             .iter()
-            .map(|slot| SlotAssignment { mid: slot.mid, publication: slot.publication() })
+            .map(|slot| SlotAssignment {
+                mid: slot.mid,
+                publication: slot.publication(),
+                paused: slot.allotment.paused,
+            })
             .collect()
     }
 
@@ -248,6 +255,9 @@ impl<T: Transport> Participant<T> {
         let repaired = received.repaired;
         let taken = publication.take(now, binding.encoding, received)?;
         counters.packets_repaired += u64::from(repaired);
+        if let Some(round_trip) = taken.round_trip {
+            self.round_trip.on_sample(round_trip);
+        }
         self.next_report.get_or_insert(now + REPORT_INTERVAL);
         Some((binding.at, taken))
     }
@@ -274,7 +284,9 @@ impl<T: Transport> Participant<T> {
             .iter()
             .flat_map(|publication| &publication.encodings)
             .flat_map(|encoding| [encoding.nacks.poll_timeout(), encoding.keyframes.poll_timeout()]);
-        media.chain([transport, self.next_report, self.arrivals.poll_timeout()]).flatten().min()
+        let others =
+            [transport, self.next_report, self.arrivals.poll_timeout(), self.downlink.poll_timeout()];
+        media.chain(others).flatten().min()
     }
 
     /// Sends what is due: negative acknowledgements, key-frame requests, feedback, reports. Whether the choice of encodings should be looked
@@ -292,7 +304,7 @@ impl<T: Transport> Participant<T> {
         for encoding in self.publications.iter_mut().flat_map(|publication| &mut publication.encodings) {
             let Some(media) = encoding.ssrc else { continue };
             self.scratch.missing.clear();
-            encoding.nacks.poll(now, DEFAULT_ROUND_TRIP, &mut self.scratch.missing);
+            encoding.nacks.poll(now, self.round_trip.value(), &mut self.scratch.missing);
             if !self.scratch.missing.is_empty() {
                 counters.nacks_sent += self.scratch.missing.len() as u64;
                 rtcp::write_nack(out, self.ssrc, media, &self.scratch.missing);
@@ -311,12 +323,17 @@ impl<T: Transport> Participant<T> {
             self.next_report = Some(now + REPORT_INTERVAL);
             self.write_reports(now);
         }
+        if let Some(estimator) = self.downlink.estimator() {
+            estimator.handle_timeout(now);
+            self.downlink.follow_estimate(now);
+        }
+        self.release(now, false);
         let out = &mut self.scratch.rtcp;
         if !out.is_empty()
             && let Some(transport) = &mut self.transport
         {
             for chunk in rtcp::datagrams(out, MAX_RTCP_BYTES) {
-                self.outbox.push(|buffer, start| {
+                self.downlink.outbox.push(|buffer, start| {
                     buffer.extend_from_slice(chunk);
                     transport.seal_rtcp(buffer, start);
                     true
@@ -324,6 +341,16 @@ impl<T: Transport> Participant<T> {
             }
         }
         report
+    }
+
+    /// Writes the video whose turn it is; with `all` whatever waits.
+    pub(super) fn release(&mut self, now: Instant, all: bool) {
+        let Some(transport) = &mut self.transport else { return };
+        while let Some(waiting) = self.downlink.release(now, all) {
+            if let Some(slot) = self.slots.get_mut(waiting.slot) {
+                slot.send(now, &waiting.packet, waiting.sent, transport, &mut self.downlink);
+            }
+        }
     }
 
     fn write_reports(&mut self, now: Instant) {
@@ -358,6 +385,4 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Stays below the smallest MTU of IPv6 with SRTCP's trailer.
 const MAX_RTCP_BYTES: usize = 1180;
 const MAX_REPORT_BLOCKS: usize = 31;
-/// To a publisher, until it is measured.
-const DEFAULT_ROUND_TRIP: Duration = Duration::from_millis(50);
 const _: () = assert!(REPORT_INTERVAL.as_millis() < SILENCE.as_millis());

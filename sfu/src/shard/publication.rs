@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::bandwidth::{Bitrate, Rung};
 use crate::codec::{Codec, PayloadInfo};
 use crate::config::Limits;
 use crate::egress::{SourceClock, SourceHistory, SourcePacket};
 use crate::id::{Mid, PublicationId, Rid, Ssrc};
-use crate::ingress::{Arrival, NackGenerator, ReceiveStream};
+use crate::ingress::{Arrival, NackGenerator, RateMeter, ReceiveStream};
 use crate::keyframe::KeyframeRequester;
 use crate::rtp::AudioLevel;
 use crate::sdp::{Extensions, MediaLine, PayloadFormat};
+use crate::shard::saving::Saving;
 use crate::sink::Publication;
 
 /// A publication of one participant.
@@ -22,6 +24,7 @@ pub(super) struct PublicationState {
     pub(super) encodings: Vec<Encoding>,
     /// Who gets it: participant's index, slot's index.
     pub(super) subscribers: Vec<(usize, usize)>,
+    pub(super) saving: Saving,
 }
 
 /// One RTP stream of a publication.
@@ -38,7 +41,13 @@ pub(super) struct Encoding {
     last_packet: Option<Instant>,
     /// The highest sequence number that came.
     highest: u64,
+    /// The first packet of the last key frame, and its timestamp.
+    last_key: Option<(u64, u32)>,
+    rate: RateMeter,
 }
+
+/// An encoding as something to choose: how good it is and what it costs.
+pub(super) type Offered = (u8, Rung);
 
 /// A packet's fields as read from its header, and its payload.
 pub(super) struct Received {
@@ -56,6 +65,8 @@ pub(super) struct Taken {
     pub(super) packet: SourcePacket,
     /// The choice of encodings may have to be made anew: a picture's size became known, or an encoding came to life.
     pub(super) reconsider: bool,
+    /// The time from our request to this repair.
+    pub(super) round_trip: Option<Duration>,
 }
 
 impl PublicationState {
@@ -68,11 +79,12 @@ impl PublicationState {
     ) -> Self {
         let names: Vec<Option<Rid>> =
             if rids.is_empty() { vec![None] } else { rids.iter().copied().map(Some).collect() };
-        let encodings = names.iter().map(|_| Encoding::new(format.codec, limits)).collect();
+        let encodings: Vec<_> = names.iter().map(|_| Encoding::new(format.codec, limits)).collect();
         Self {
             info: Publication { id, mid: line.mid, codec: format.codec, encodings: names },
             format,
             extensions: line.extensions,
+            saving: Saving::new(encodings.len()),
             encodings,
             subscribers: Vec::new(),
         }
@@ -108,13 +120,17 @@ impl PublicationState {
         else {
             return None;
         };
-        encoding.nacks.on_packet(now, sequence);
+        let round_trip = encoding.nacks.on_packet(now, sequence, received.repaired);
         encoding.highest = encoding.highest.max(sequence);
         let info = PayloadInfo::inspect(codec, &received.payload);
         let mut reconsider = encoding.last_packet.is_none_or(|last| now.duration_since(last) > SILENCE);
         encoding.last_packet = Some(now);
         if info.starts_keyframe {
             encoding.keyframes.on_keyframe(now);
+            // Parameter sets and the picture they are for begin one key frame, not two.
+            if encoding.last_key.is_none_or(|(last, time)| sequence > last && time != received.timestamp) {
+                encoding.last_key = Some((sequence, received.timestamp));
+            }
             if let Some((_, height)) = info.dimensions
                 && encoding.height != Some(height)
             {
@@ -123,6 +139,7 @@ impl PublicationState {
             }
         }
         encoding.clock.on_packet(received.timestamp, now);
+        encoding.rate.on_packet(now, received.payload.len());
         let packet = SourcePacket {
             encoding: index,
             sequence,
@@ -134,27 +151,49 @@ impl PublicationState {
             payload: received.payload,
         };
         encoding.history.insert(packet.clone());
-        Some(Taken { packet, reconsider })
+        Some(Taken { packet, reconsider, round_trip })
     }
 
-    /// The encoding for a picture shown `max_height` pixels high: the smallest one at least as tall among those that send, the tallest if none is.
-    pub(super) fn encoding_for(&self, now: Instant, max_height: u16) -> u8 {
-        let sending = |encoding: &Encoding| {
-            encoding.last_packet.is_some_and(|last| now.duration_since(last) <= SILENCE)
-        };
-        let any = self.encodings.iter().any(sending);
-        let candidates = || {
-            self.encodings
-                .iter()
-                .enumerate()
-                .filter(move |(_, encoding)| !any || sending(encoding))
-                // Before its first key frame the order of the offer tells which is larger.
-                .map(|(index, encoding)| (encoding.height.unwrap_or(0), index))
-        };
-        let enough = candidates().filter(|&(height, _)| height >= max_height).min();
-        // Of equal heights the one offered first, hence the smallest index.
-        let tallest = || candidates().max_by_key(|&(height, index)| (height, std::cmp::Reverse(index)));
-        enough.or_else(tallest).map_or(0, |(_, index)| index as u8)
+    /// What can be had of it, from the least to the best: the encodings that send, or would if they were asked to; all of them where none does.
+    pub(super) fn ladder(&self, now: Instant) -> Vec<Offered> {
+        let counted = |&at: &usize| self.sends(now, at) || self.saving.may_come(now, at);
+        let any = (0..self.encodings.len()).any(|at| counted(&at));
+        let mut ladder: Vec<Offered> = (0..self.encodings.len())
+            .filter(|at| !any || counted(at))
+            .map(|at| {
+                let encoding = &self.encodings[at];
+                let rung = Rung { height: encoding.height.unwrap_or(0), bitrate: encoding.rate.rate() };
+                (at as u8, rung)
+            })
+            .collect();
+        // Where heights are equal, or not known before the first key frames, the one offered first is the better one.
+        ladder.sort_by_key(|&(at, rung)| (rung.height, std::cmp::Reverse(at)));
+        ladder
+    }
+
+    /// Of a ladder's rungs the one to show now when `wished` is what the line has room for: that one if it sends, else the best below it that does,
+    /// else the least above.
+    pub(super) fn nearest_sending(&self, now: Instant, ladder: &[Offered], wished: usize) -> Option<u8> {
+        let sends = |&&(at, _): &&Offered| self.sends(now, usize::from(at));
+        let (below, above) = ladder.split_at_checked(wished + 1)?;
+        let nearest = below.iter().rev().find(sends).or_else(|| above.iter().find(sends));
+        nearest.or(ladder.get(wished)).map(|&(at, _)| at)
+    }
+
+    /// What all its encodings that send take together.
+    pub(super) fn bitrate(&self, now: Instant) -> Bitrate {
+        let sending = (0..self.encodings.len()).filter(|&at| self.sends(now, at));
+        sending.map(|at| self.encodings[at].rate.rate()).sum()
+    }
+
+    fn sends(&self, now: Instant, at: usize) -> bool {
+        let last = self.encodings.get(at).and_then(|encoding| encoding.last_packet);
+        last.is_some_and(|last| now.saturating_duration_since(last) <= SILENCE)
+    }
+
+    /// The first encoding that sends: what a recording takes.
+    pub(super) fn first_sending(&self, now: Instant) -> Option<usize> {
+        (0..self.encodings.len()).find(|&at| self.sends(now, at))
     }
 }
 
@@ -162,6 +201,19 @@ impl Encoding {
     /// The packets after `sequence` that came before it did, in their order.
     pub(super) fn overtaking(&self, sequence: u64) -> Vec<SourcePacket> {
         (sequence + 1..=self.highest).filter_map(|later| self.history.lookup(later).cloned()).collect()
+    }
+
+    /// The packets from the last key frame on, if a viewer who comes now is served with them better than with a key frame of their own: all of
+    /// them are there, and they are neither old nor many.
+    pub(super) fn since_keyframe(&self, now: Instant) -> Option<Vec<SourcePacket>> {
+        let (first, _) = self.last_key?;
+        let began = self.history.lookup(first)?.arrival;
+        if now.saturating_duration_since(began) > RUN_AGE {
+            return None;
+        }
+        let run: Option<Vec<_>> =
+            (first..=self.highest).map(|sequence| self.history.lookup(sequence).cloned()).collect();
+        run.filter(|run| run.iter().map(|packet| packet.payload.len()).sum::<usize>() <= RUN_BYTES)
     }
 
     fn new(codec: Codec, limits: &Limits) -> Self {
@@ -176,9 +228,14 @@ impl Encoding {
             height: None,
             last_packet: None,
             highest: 0,
+            last_key: None,
+            rate: RateMeter::default(),
         }
     }
 }
 
 /// An encoding that sent nothing for so long is not counted on.
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
+/// Older than this the run since a key frame is not worth its burst.
+const RUN_AGE: Duration = Duration::from_millis(1200);
+const RUN_BYTES: usize = 256 * 1024;

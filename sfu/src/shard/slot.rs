@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::bandwidth::Restraint;
 use crate::codec::{Codec, Kind};
 use crate::egress::{
     LayerSelector, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket, Vp8Munger,
@@ -10,7 +11,7 @@ use crate::id::{Mid, PublicationId};
 use crate::rtcp::{ReportBlock, SenderInfo};
 use crate::rtp::{EgressHeader, write_header};
 use crate::sdp::{Extensions, MediaLine, PayloadFormat, SlotIdentity};
-use crate::shard::outbox::Outbox;
+use crate::shard::downlink::Downlink;
 use crate::transport::Transport;
 
 /// One slot. Its SSRC, sequence numbers and clock are its own for its whole life, whatever it carries.
@@ -31,7 +32,8 @@ pub(super) struct Slot {
     mid_acknowledged: bool,
     packets: u32,
     octets: u32,
-    round_trip: Option<Duration>,
+    /// What the line allows it to show, once that was looked at.
+    pub(super) allotment: Allotment,
 }
 
 /// What a slot carries.
@@ -45,20 +47,21 @@ pub(super) struct Source {
     rtx_payload_type: Option<u8>,
 }
 
-/// What became of a source packet at a slot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Forwarded {
-    /// Sent.
-    Sent {
-        /// The datagram's size.
-        bytes: usize,
-        /// It was the first packet of this slot.
-        first: bool,
-        /// It began what is shown from now on.
-        switched: bool,
-    },
-    /// Not for this slot now.
-    Dropped,
+/// What a slot is to show.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Allotment {
+    /// The encoding that the line has room for; `None` before that was looked at, and in a pause.
+    pub(super) encoding: Option<u8>,
+    /// The line has no room even for the least.
+    pub(super) paused: bool,
+    pub(super) restraint: Restraint,
+}
+
+/// A source packet that is for this slot, under its new numbers.
+pub(super) struct Munged {
+    pub(super) sent: Sent,
+    /// It begins what is shown from now on.
+    pub(super) switched: bool,
 }
 
 impl Slot {
@@ -83,7 +86,7 @@ impl Slot {
             mid_acknowledged: false,
             packets: 0,
             octets: 0,
-            round_trip: None,
+            allotment: Allotment::default(),
         }
     }
 
@@ -102,6 +105,7 @@ impl Slot {
         self.source = None;
         self.selector = LayerSelector::default();
         self.sent.clear();
+        self.allotment = Allotment::default();
     }
 
     /// Puts a publication into the slot; nothing flows before the selector has a target. `false` when the client cannot decode it.
@@ -122,19 +126,13 @@ impl Slot {
         true
     }
 
-    /// One source packet's way out: decide, renumber, write, seal. `time` is the instant that its timestamp means.
+    /// Decides about one source packet and renumbers it; `None` when it is not for this slot now. `time` is the instant that its timestamp means.
     #[inline]
-    pub(super) fn forward<T: Transport>(
-        &mut self,
-        packet: &SourcePacket,
-        time: Instant,
-        transport: &mut T,
-        outbox: &mut Outbox,
-    ) -> Forwarded {
-        let Some(source) = self.source else { return Forwarded::Dropped };
+    pub(super) fn select(&mut self, packet: &SourcePacket, time: Instant) -> Option<Munged> {
+        self.source?;
         let selection = self.selector.select(packet.encoding, packet.info.starts_keyframe);
         match selection {
-            Selection::Drop => return Forwarded::Dropped,
+            Selection::Drop => return None,
             Selection::Switch => {
                 let rtp_time = self.clock.rtp_at(time);
                 self.munger.switch_to(packet.sequence, packet.timestamp, rtp_time);
@@ -146,11 +144,9 @@ impl Slot {
         }
         if packet.payload.is_empty() {
             self.munger.skip(packet.sequence);
-            return Forwarded::Dropped;
+            return None;
         }
-        let Some(munged) = self.munger.forward(packet.sequence, packet.timestamp) else {
-            return Forwarded::Dropped;
-        };
+        let munged = self.munger.forward(packet.sequence, packet.timestamp)?;
         let vp8 = packet.info.vp8.as_ref().map(|descriptor| self.vp8.forward(descriptor));
         let sent = Sent {
             encoding: packet.encoding,
@@ -159,35 +155,58 @@ impl Slot {
             timestamp: munged.timestamp,
             vp8,
         };
+        self.clock.on_sent(munged.timestamp, time);
+        Some(Munged { sent, switched: selection == Selection::Switch })
+    }
+
+    /// Writes and seals a selected packet. Its size, and whether it was the first of this slot.
+    #[inline]
+    pub(super) fn send<T: Transport>(
+        &mut self,
+        now: Instant,
+        packet: &SourcePacket,
+        sent: Sent,
+        transport: &mut T,
+        downlink: &mut Downlink,
+    ) -> Option<(usize, bool)> {
+        let source = self.source?;
         let header = self.header(&source, packet, &sent);
-        let roc = rollover(munged.sequence);
-        let size = outbox.push(|buffer, start| {
+        let roc = rollover(sent.sequence);
+        let id = self.extensions.transport_cc;
+        let size = downlink.send(now, id.is_some(), |buffer, start, number| {
+            let header = EgressHeader { transport_cc: id.map(|id| (id, number)), ..header };
             let header_len = write_header(buffer, &header);
             write_payload(buffer, packet, &sent);
             transport.seal_rtp(buffer, start, header_len, roc);
-            true
         });
         self.sent.on_sent(sent, size);
         let first = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
-        self.clock.on_sent(munged.timestamp, time);
-        Forwarded::Sent { bytes: size, first, switched: selection == Selection::Switch }
+        Some((size, first))
     }
 
     /// What was sent under a 16-bit sequence number, if it may be sent again now.
-    pub(super) fn wanted_again(&mut self, now: Instant, sequence: u16) -> Option<Sent> {
-        let pace = self.round_trip.unwrap_or(DEFAULT_ROUND_TRIP);
-        self.sent.resend(now, sequence, pace)
+    pub(super) fn wanted_again(&mut self, now: Instant, sequence: u16, round_trip: Duration) -> Option<Sent> {
+        // A little less than the round trip: a client that asks again has waited for one.
+        self.sent.resend(now, sequence, round_trip * 3 / 4)
+    }
+
+    /// Something sent before, to be sent again as a probe of the line; `None` when there is nothing, or no retransmission stream for it.
+    pub(super) fn probe(&self, step: usize) -> Option<Sent> {
+        self.source?.rtx_payload_type?;
+        self.identity.rtx_ssrc?;
+        self.sent.recent(step)
     }
 
     /// Sends a packet once more: in the retransmission stream where the client knows one (RFC 4588), else as it was.
     pub(super) fn retransmit<T: Transport>(
         &mut self,
+        now: Instant,
         packet: &SourcePacket,
         sent: &Sent,
         transport: &mut T,
-        outbox: &mut Outbox,
+        downlink: &mut Downlink,
     ) -> Option<usize> {
         let source = self.source?;
         let mut header = self.header(&source, packet, sent);
@@ -200,25 +219,63 @@ impl Slot {
             roc = rollover(self.rtx_sequence);
             self.rtx_sequence += 1;
         }
-        let size = outbox.push(|buffer, start| {
+        let id = self.extensions.transport_cc;
+        let size = downlink.send(now, id.is_some(), |buffer, start, number| {
+            let header = EgressHeader { transport_cc: id.map(|id| (id, number)), ..header };
             let header_len = write_header(buffer, &header);
             if rtx.is_some() {
                 buffer.extend_from_slice(&(sent.sequence as u16).to_be_bytes());
             }
             write_payload(buffer, packet, sent);
             transport.seal_rtp(buffer, start, header_len, roc);
-            true
         });
         Some(size)
     }
 
-    /// The client reported on our SSRC.
-    pub(super) fn on_report(&mut self, now: Instant, block: &ReportBlock) {
-        self.mid_acknowledged = true;
-        if let Some(round_trip) = self.clock.round_trip(now, block.last_sender_report, block.delay_since_last)
-        {
-            self.round_trip = Some(round_trip);
+    /// Sends a packet of nothing but padding in the retransmission stream (RFC 3550 section 5.1): a probe where there is nothing else.
+    /// Its size; `None` where there is no such stream, or nothing was sent yet.
+    pub(super) fn pad<T: Transport>(
+        &mut self,
+        now: Instant,
+        transport: &mut T,
+        downlink: &mut Downlink,
+    ) -> Option<usize> {
+        let ((payload_type, ssrc), id) =
+            self.source?.rtx_payload_type.zip(self.identity.rtx_ssrc).zip(self.extensions.transport_cc)?;
+        if self.packets == 0 {
+            return None;
         }
+        let sequence = self.rtx_sequence;
+        self.rtx_sequence += 1;
+        let header = EgressHeader {
+            payload_type,
+            marker: false,
+            sequence: sequence as u16,
+            timestamp: self.munger.last_timestamp(),
+            ssrc,
+            padding: true,
+            mid: self.named(),
+            transport_cc: None,
+            audio_level: None,
+        };
+        let size = downlink.send(now, true, |buffer, start, number| {
+            let header = EgressHeader { transport_cc: Some((id, number)), ..header };
+            let header_len = write_header(buffer, &header);
+            buffer.extend_from_slice(&PADDING);
+            transport.seal_rtp(buffer, start, header_len, rollover(sequence));
+        });
+        Some(size)
+    }
+
+    /// The client reported on our SSRC. The round trip, where the report tells it.
+    pub(super) fn on_report(&mut self, now: Instant, block: &ReportBlock) -> Option<Duration> {
+        self.mid_acknowledged = true;
+        self.clock.round_trip(now, block.last_sender_report, block.delay_since_last)
+    }
+
+    /// Whether a picture of that instant can be what comes next: nothing later was sent.
+    pub(super) fn is_before(&self, time: Instant) -> bool {
+        self.clock.is_before(time)
     }
 
     /// What a sender report says of this slot: nothing before the first packet.
@@ -236,6 +293,11 @@ impl Slot {
         })
     }
 
+    /// The m-line, as long as the client has to be told.
+    fn named(&self) -> Option<(u8, Mid)> {
+        if self.mid_acknowledged { None } else { self.extensions.mid.map(|id| (id, self.mid)) }
+    }
+
     fn header(&self, source: &Source, packet: &SourcePacket, sent: &Sent) -> EgressHeader {
         EgressHeader {
             payload_type: source.payload_type,
@@ -243,12 +305,20 @@ impl Slot {
             sequence: sent.sequence as u16,
             timestamp: sent.timestamp,
             ssrc: self.identity.ssrc,
-            mid: if self.mid_acknowledged { None } else { self.extensions.mid.map(|id| (id, self.mid)) },
+            padding: false,
+            mid: self.named(),
             transport_cc: None,
             audio_level: self.extensions.audio_level.zip(packet.audio_level),
         }
     }
 }
+
+/// As much padding as a packet can have: its last byte counts it.
+const PADDING: [u8; 255] = {
+    let mut padding = [0; 255];
+    padding[254] = 255;
+    padding
+};
 
 /// Where a slot's numbers start: drawn at random, as RFC 3550 asks.
 #[derive(Clone, Copy)]
@@ -277,5 +347,3 @@ fn rollover(sequence: u64) -> u32 {
 }
 
 const FIRST_CYCLE: u64 = 65_536;
-/// Until the client's first report tells.
-const DEFAULT_ROUND_TRIP: Duration = Duration::from_millis(50);

@@ -6,6 +6,7 @@ use crate::codec::Kind;
 use crate::id::PublicationId;
 use crate::message::Event;
 use crate::shard::Shard;
+use crate::shard::allocation::Replay;
 use crate::shard::assignment::{Wish, assign};
 use crate::shard::publication::PublicationState;
 use crate::transport::Transport;
@@ -23,10 +24,10 @@ impl<T: Transport> Shard<T> {
     pub(super) fn reconcile(&mut self, now: Instant, index: usize) {
         let before = self.participants[index].slot_assignments();
         let (mut audio, video) = (self.audio_wishes(index), self.video_wishes(index));
-        self.fill_slots(index, Kind::Video, &video);
+        self.fill_slots(now, index, Kind::Video, &video);
         self.prefer_pictures_slots(index, &mut audio);
-        self.fill_slots(index, Kind::Audio, &audio);
-        self.retarget_slots(now, index);
+        self.fill_slots(now, index, Kind::Audio, &audio);
+        self.allocate(now, index, Replay::Allowed);
         let participant = &mut self.participants[index];
         let id = participant.id;
         let after = participant.slot_assignments();
@@ -111,7 +112,7 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Brings the slots of one kind to what is wished.
-    fn fill_slots(&mut self, index: usize, kind: Kind, wishes: &[Wish]) {
+    fn fill_slots(&mut self, now: Instant, index: usize, kind: Kind, wishes: &[Wish]) {
         let participant = &self.participants[index];
         let slots = participant.slots_of(kind);
         let current: Vec<_> = slots.iter().map(|&at| participant.slots[at].publication()).collect();
@@ -119,7 +120,7 @@ impl<T: Transport> Shard<T> {
         let mut changed = Vec::new();
         for ((&at, target), current) in slots.iter().zip(&target).zip(&current) {
             if target != current {
-                self.empty_slot(index, at);
+                self.empty_slot(now, index, at);
                 changed.push(at);
             }
         }
@@ -146,53 +147,14 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Takes a slot's publication away.
-    pub(super) fn empty_slot(&mut self, index: usize, at: usize) {
-        let slot = &mut self.participants[index].slots[at];
-        let Some(source) = slot.source else { return };
-        slot.clear();
+    pub(super) fn empty_slot(&mut self, now: Instant, index: usize, at: usize) {
+        let participant = &mut self.participants[index];
+        let Some(source) = participant.slots[at].source else { return };
+        // What waits was meant for what is shown until now.
+        participant.release(now, true);
+        participant.slots[at].clear();
         if let Some(publication) = self.publication_mut(source.participant, source.publication) {
             publication.subscribers.retain(|&subscriber| subscriber != (index, at));
-        }
-    }
-
-    /// Which encoding each subscriber of a publication gets, after what it sends changed.
-    pub(super) fn retarget_publication(&mut self, now: Instant, publisher: usize, at: usize) {
-        for (index, slot) in self.participants[publisher].publications[at].subscribers.clone() {
-            self.retarget_slot(now, index, slot);
-        }
-    }
-
-    /// Looks again at all of a publisher's encodings: one may have fallen silent.
-    pub(super) fn reconsider_publisher(&mut self, now: Instant, publisher: usize) {
-        for at in 0..self.participants[publisher].publications.len() {
-            self.retarget_publication(now, publisher, at);
-        }
-    }
-
-    /// The encodings of all of one participant's pictures.
-    pub(super) fn retarget_slots(&mut self, now: Instant, index: usize) {
-        for at in self.participants[index].slots_of(Kind::Video) {
-            self.retarget_slot(now, index, at);
-        }
-    }
-
-    /// Chooses the encoding for a slot and asks for the key frame that the change needs.
-    pub(super) fn retarget_slot(&mut self, now: Instant, index: usize, at: usize) {
-        let participant = &self.participants[index];
-        let slot = &participant.slots[at];
-        let Some(source) = slot.source else { return };
-        if slot.kind == Kind::Audio || !participant.is_connected() {
-            return;
-        }
-        let wish = participant.view.video.iter().find(|wish| wish.publication == source.publication);
-        let max_height = wish.map_or(source.max_height, |wish| wish.max_height);
-        let Some(owner) = self.participants.get(source.participant) else { return };
-        let Some(published) = owner.publication(source.publication) else { return };
-        let encoding = owner.publications[published].encoding_for(now, max_height);
-        let slot = &mut self.participants[index].slots[at];
-        let changed = slot.selector.set_target(Some(encoding));
-        if changed && let Some(encoding) = slot.selector.wanted_keyframe() {
-            self.request_keyframe(now, source.publication, encoding);
         }
     }
 }

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::id::{Mid, Ssrc};
+use crate::ingress::{ArrivalRecorder, ReceiveStream};
 use crate::rtcp::{self, RtcpPacket};
-use crate::rtp::{Extender16, RtpHeader};
+use crate::rtp::{Extender16, ExtensionValues, RtpHeader};
+use crate::sdp::Extensions;
 use crate::sim::mark::Mark;
 use crate::sim::plain;
 
 /// What a simulated client does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ClientPlan {
     /// Its number, found again in every [`Mark`].
     pub number: u16,
@@ -24,6 +26,34 @@ pub struct ClientPlan {
     pub slots: usize,
     /// Parts of a picture.
     pub parts: u8,
+    /// Pictures have the sizes that an encoder makes: smaller for smaller encodings, larger for key frames. `parts` counts no more.
+    pub natural: bool,
+    /// It tells when what is sent to it arrives (transport-wide feedback), and reports on what it receives.
+    pub feedback: bool,
+}
+
+impl ClientPlan {
+    /// How many parts a picture of so high an encoding has.
+    fn parts_of(&self, height: u16, key: bool) -> u8 {
+        match (self.natural, height) {
+            (false, _) => self.parts,
+            (true, ..=199) => 1 + u8::from(key),
+            (true, 200..=499) => {
+                if key {
+                    8
+                } else {
+                    2
+                }
+            }
+            (true, 500..) => {
+                if key {
+                    24
+                } else {
+                    6
+                }
+            }
+        }
+    }
 }
 
 /// A client of the simulation, itself sans-IO.
@@ -43,6 +73,8 @@ pub struct Client {
     next_frame: Option<Instant>,
     next_check: Option<Instant>,
     next_repair: Option<Instant>,
+    next_report: Option<Instant>,
+    arrivals: ArrivalRecorder,
 }
 
 /// What a slot received.
@@ -51,6 +83,8 @@ pub struct Watched {
     pub mid: Mid,
     /// Marks by extended sequence number, repaired ones included.
     pub received: BTreeMap<u64, Mark>,
+    /// When each number came first.
+    pub arrivals: BTreeMap<u64, Instant>,
     /// RTP timestamps by extended sequence number.
     pub timestamps: BTreeMap<u64, u32>,
     /// Numbers that came twice with different contents: a fault.
@@ -60,6 +94,7 @@ pub struct Watched {
     ssrc: Ssrc,
     rtx_ssrc: Ssrc,
     extender: Extender16,
+    stream: ReceiveStream,
     /// Missing numbers, with the time of the last request and how many were made.
     missing: BTreeMap<u64, (Option<Instant>, u32)>,
 }
@@ -70,6 +105,7 @@ struct Sending {
     rtx_sequence: u16,
     frame: u32,
     wants_key: bool,
+    wanted: bool,
     history: VecDeque<(u16, Vec<u8>)>,
 }
 
@@ -83,6 +119,7 @@ impl Client {
             rtx_sequence: 0,
             frame: 0,
             wants_key: true,
+            wanted: true,
             history: VecDeque::new(),
         };
         let encodings: Vec<_> = (0..plan.publishes.len()).map(sending).collect();
@@ -98,6 +135,8 @@ impl Client {
             next_frame: None,
             next_check: None,
             next_repair: None,
+            next_report: None,
+            arrivals: ArrivalRecorder::default(),
         }
     }
 
@@ -124,6 +163,13 @@ impl Client {
                 fingerprint = ["5A"; 32].join(":"),
                 direction = if publishes { "sendonly" } else { "recvonly" },
             );
+            if self.plan.feedback {
+                let _ = write!(
+                    sdp,
+                    "a=rtcp-fb:96 transport-cc\r\na=extmap:{TRANSPORT_CC} \
+                     http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n"
+                );
+            }
             if publishes {
                 let rids: Vec<String> = (0..self.plan.publishes.len()).map(|rid| format!("r{rid}")).collect();
                 for rid in &rids {
@@ -164,8 +210,9 @@ impl Client {
                 self.connected = true;
                 self.next_frame = Some(now);
                 self.next_repair = Some(now + REPAIR_EVERY);
+                self.next_report = self.plan.feedback.then_some(now + REPORT_EVERY);
             }
-            [128..=191, 192..=223, ..] => self.handle_rtcp(datagram),
+            [128..=191, 192..=223, ..] => self.handle_rtcp(now, datagram),
             [128..=191, ..] => self.handle_rtp(now, datagram),
             _ => {}
         }
@@ -188,11 +235,32 @@ impl Client {
             self.next_repair = Some(now + REPAIR_EVERY);
             self.repair(now);
         }
+        if due(self.next_report) {
+            self.next_report = Some(now + REPORT_EVERY);
+            let mut out = Vec::new();
+            let blocks: Vec<_> = self
+                .slots
+                .iter_mut()
+                .filter_map(|slot| slot.stream.reception_report(now, slot.ssrc))
+                .collect();
+            rtcp::write_receiver_report(&mut out, self.own_ssrc(), &blocks);
+            self.out.push_back(out.into());
+        }
+        if due(self.arrivals.poll_timeout()) {
+            let mut out = Vec::new();
+            self.arrivals.poll(now, self.own_ssrc(), &mut out);
+            self.out.extend(rtcp::datagrams(&out, 1180).map(Bytes::copy_from_slice));
+        }
+    }
+
+    fn own_ssrc(&self) -> Ssrc {
+        Ssrc(u32::from(self.plan.number))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.next_check, self.next_frame, self.next_repair].into_iter().flatten().min()
+        let turns = [self.next_check, self.next_frame, self.next_repair, self.next_report];
+        turns.into_iter().chain([self.arrivals.poll_timeout()]).flatten().min()
     }
 
     /// Next datagram for the server.
@@ -205,10 +273,19 @@ impl Client {
         self.next_frame = None;
     }
 
+    /// The server tells which encodings are worth sending. One that is taken up again begins with a key frame.
+    pub fn want(&mut self, wanted: &[bool]) {
+        for (sending, &wanted) in self.encodings.iter_mut().zip(wanted) {
+            sending.wants_key |= wanted && !sending.wanted;
+            sending.wanted = wanted;
+        }
+    }
+
     fn send_frames(&mut self) {
-        let parts = self.plan.parts;
-        for (encoding, sending) in self.encodings.iter_mut().enumerate() {
+        for (encoding, sending) in self.encodings.iter_mut().enumerate().filter(|(_, sending)| sending.wanted)
+        {
             let key = std::mem::take(&mut sending.wants_key);
+            let parts = self.plan.parts_of(self.plan.publishes[encoding], key);
             for part in 0..parts {
                 let mark = Mark {
                     publisher: self.plan.number,
@@ -242,9 +319,14 @@ impl Client {
         }
     }
 
-    fn handle_rtcp(&mut self, datagram: &[u8]) {
+    fn handle_rtcp(&mut self, now: Instant, datagram: &[u8]) {
         for packet in rtcp::parse(datagram) {
             match packet {
+                RtcpPacket::SenderReport { ssrc, ntp, .. } => {
+                    for slot in self.slots.iter_mut().filter(|slot| slot.ssrc == ssrc) {
+                        slot.stream.on_sender_report(now, ntp);
+                    }
+                }
                 RtcpPacket::Pli { media } => {
                     for sending in self.encodings.iter_mut().filter(|sending| sending.ssrc == media.0) {
                         sending.wants_key = true;
@@ -275,8 +357,13 @@ impl Client {
     fn handle_rtp(&mut self, now: Instant, datagram: &Bytes) {
         let Some(header) = RtpHeader::parse(datagram) else { return };
         let payload = &datagram[header.header_len..header.payload_end];
+        let ids = Extensions { transport_cc: Some(TRANSPORT_CC), ..Extensions::default() };
+        if let Some(number) = ExtensionValues::read(datagram, &header, &ids).transport_cc {
+            self.arrivals.on_packet(now, number, header.ssrc);
+        }
         for slot in &mut self.slots {
             if slot.ssrc == header.ssrc {
+                slot.stream.on_packet(now, header.sequence, header.timestamp);
                 let number = slot.extender.extend(header.sequence);
                 slot.take(now, number, header.timestamp, payload);
             } else if slot.rtx_ssrc == header.ssrc && payload.len() > 2 {
@@ -311,12 +398,14 @@ impl Watched {
         Self {
             mid,
             received: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
             timestamps: BTreeMap::new(),
             contradictions: 0,
             first_key: None,
             ssrc,
             rtx_ssrc,
             extender: Extender16::default(),
+            stream: ReceiveStream::new(90_000),
             missing: BTreeMap::new(),
         }
     }
@@ -345,6 +434,7 @@ impl Watched {
         if mark.key {
             self.first_key.get_or_insert(now);
         }
+        self.arrivals.entry(number).or_insert(now);
         self.timestamps.insert(number, timestamp);
         if self.received.insert(number, mark).is_some_and(|former| former != mark) {
             self.contradictions += 1;
@@ -378,11 +468,13 @@ impl Header {
 const MID: u8 = 1;
 const RID: u8 = 2;
 const REPAIRED: u8 = 3;
+const TRANSPORT_CC: u8 = 5;
 const PART_BYTES: usize = 900;
 const HISTORY: usize = 600;
 const FRAME_EVERY: Duration = Duration::from_millis(33);
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 const CHECK_AGAIN: Duration = Duration::from_millis(200);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 const REPAIR_EVERY: Duration = Duration::from_millis(10);
 const ASK_AGAIN: Duration = Duration::from_millis(60);
 const ASK_AT_MOST: u32 = 15;

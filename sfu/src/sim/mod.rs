@@ -70,8 +70,28 @@ impl World {
 
     /// A client joins the one room and offers. Its number is its index in [`clients`](Self::clients).
     pub fn join(&mut self, publishes: &[u16], slots: usize, line: Line) -> usize {
+        self.join_as(
+            ClientPlan { publishes: publishes.to_vec(), slots, parts: 5, ..ClientPlan::default() },
+            line,
+        )
+    }
+
+    /// A client as browsers are: pictures of natural sizes, feedback about its line.
+    pub fn join_natural(&mut self, publishes: &[u16], slots: usize, line: Line) -> usize {
+        let plan = ClientPlan {
+            publishes: publishes.to_vec(),
+            slots,
+            natural: true,
+            feedback: true,
+            ..ClientPlan::default()
+        };
+        self.join_as(plan, line)
+    }
+
+    /// A client with a plan, whose number is given by the world.
+    pub fn join_as(&mut self, plan: ClientPlan, line: Line) -> usize {
         let number = self.clients.len();
-        let plan = ClientPlan { number: number as u16, publishes: publishes.to_vec(), slots, parts: 5 };
+        let plan = ClientPlan { number: number as u16, ..plan };
         let client = Client::new(plan, up(number));
         let offer = client.offer();
         self.network.set_line(up(number), line.clone());
@@ -90,6 +110,21 @@ impl World {
         self.clients[number] = None;
         self.shard.handle_message(self.now, Command::Leave { participant: participant(number) });
         self.drain();
+    }
+
+    /// Changes the line down to a client.
+    pub fn set_down(&mut self, number: usize, line: Line) {
+        self.network.set_line(down(number), line);
+    }
+
+    /// Puts a client behind the same bottleneck as another.
+    pub fn share_down(&mut self, number: usize, other: usize) {
+        self.network.share_line(down(number), down(other));
+    }
+
+    /// How long what is sent to a client now waits for its line.
+    pub fn backlog(&self, number: usize) -> Duration {
+        self.network.backlog(self.now, down(number))
     }
 
     /// Sets what one client watches.
@@ -185,6 +220,13 @@ impl World {
                 }
             }
             Event::Published { publication, .. } => self.publications.push(publication.id),
+            Event::EncodingsWanted { participant: owner, wanted, .. } => {
+                let number = owner.0 as usize - 1;
+                if let Some(Some(client)) = self.clients.get_mut(number) {
+                    client.want(wanted);
+                }
+                return;
+            }
             Event::Unpublished { publication, .. } => self.publications.retain(|known| known != publication),
             _ => return,
         }

@@ -58,6 +58,8 @@ pub struct Delivery {
 pub struct Network {
     rng: ChaCha20Rng,
     lines: Vec<(SocketAddr, Line, LineState)>,
+    /// Addresses that send over another one's line.
+    shared: Vec<(SocketAddr, SocketAddr)>,
     transit: BinaryHeap<Reverse<InTransit>>,
     counter: u64,
     /// Datagrams lost, whether on the line or in its queue.
@@ -96,6 +98,7 @@ impl Network {
         Self {
             rng: ChaCha20Rng::seed_from_u64(seed),
             lines: Vec::new(),
+            shared: Vec::new(),
             transit: BinaryHeap::new(),
             counter: 0,
             lost: 0,
@@ -110,8 +113,21 @@ impl Network {
         }
     }
 
+    /// From now on what is sent over `from` goes over the line of `other`: several ends behind one bottleneck.
+    pub fn share_line(&mut self, from: SocketAddr, other: SocketAddr) {
+        self.shared.push((from, other));
+    }
+
+    /// How long what is sent now over `over` has to wait for its line.
+    pub fn backlog(&self, now: Instant, over: SocketAddr) -> Duration {
+        let line = self.lines.iter().find(|(address, ..)| *address == over);
+        let free_at = line.and_then(|(_, _, state)| state.free_at);
+        free_at.map_or(Duration::ZERO, |free| free.saturating_duration_since(now))
+    }
+
     /// Sends a datagram over the line of `over`: the sender's for the way up, the receiver's for the way down, marked by the caller as it likes.
     pub fn send(&mut self, now: Instant, over: SocketAddr, delivery: Delivery) {
+        let over = self.shared.iter().find(|(from, _)| *from == over).map_or(over, |&(_, other)| other);
         let Some((_, line, state)) = self.lines.iter_mut().find(|(address, ..)| *address == over) else {
             self.push(now, delivery);
             return;

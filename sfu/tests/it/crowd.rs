@@ -16,7 +16,7 @@ fn shard() -> Shard<PlainTransport> {
 
 /// Publishes a sound and a picture, and has some slots for each.
 fn offer(number: u16, slots: usize) -> String {
-    let plan = ClientPlan { number, publishes: vec![720], slots, parts: 1 };
+    let plan = ClientPlan { number, publishes: vec![720], slots, parts: 1, ..ClientPlan::default() };
     let sdp = Client::new(plan, ([127, 0, 0, 1], 1).into()).offer();
     // Every second line a sound: the same line with another codec.
     let mut sections = sdp.split("m=video");

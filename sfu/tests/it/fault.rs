@@ -128,7 +128,7 @@ impl Call {
 
     fn join(&mut self, number: u16) {
         let participant = ParticipantId(number.into());
-        let plan = ClientPlan { number, publishes: vec![720], slots: 3, parts: 1 };
+        let plan = ClientPlan { number, publishes: vec![720], slots: 3, parts: 1, ..ClientPlan::default() };
         let sdp = Client::new(plan, address(number)).offer();
         self.command(Command::Join { room: RoomId(1), participant });
         self.shard.handle_message(self.now, Command::Offer { participant, request: 0, sdp });

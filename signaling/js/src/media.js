@@ -4,7 +4,7 @@
  * The client always offers and has one offer open at a time; whatever happens meanwhile goes into the next one.
  * A connection that cannot be mended is replaced by a fresh one that publishes the same tracks again.
  *
- * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot), `message`
+ * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or one pauses), `message`
  * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open),
  * `problem` (`detail` is a `SimmerError`).
  */
@@ -126,6 +126,14 @@ export class Media extends EventTarget {
   }
 
   /**
+   * Whether a publication stands in a slot but is not sent, because the line has no room for it now.
+   * @param {string} publication
+   */
+  isPaused(publication) {
+    return this.#fills.some((fill) => fill.publication === publication && fill.paused === true);
+  }
+
+  /**
    * Sends a room message on the data channel; false when it is not open.
    * @param {object} message
    */
@@ -148,6 +156,7 @@ export class Media extends EventTarget {
     else if (message.type === 'error' && message.re !== undefined && message.re === this.#open?.id) this.#refused(message);
     else if (message.type === 'slots') this.#fill(message.slots);
     else if (message.type === 'slots_wanted') this.#grow(message.audio, message.video);
+    else if (message.type === 'encodings') this.#want(message.mid, message.wanted);
     else if (message.type === 'media') this.#heard(message.state);
     else return false;
     return true;
@@ -276,6 +285,27 @@ export class Media extends EventTarget {
     this.#negotiate();
   }
 
+  /**
+   * Sends only the encodings that somebody needs.
+   * @param {string} mid
+   * @param {boolean[]} wanted in the order offered
+   */
+  #want(mid, wanted) {
+    const transceiver = [...this.#senders.values()].find((sender) => sender.mid === mid);
+    if (!transceiver) return;
+    const { sender } = transceiver;
+    const set = async () => {
+      const parameters = sender.getParameters();
+      parameters.encodings.forEach((encoding, index) => {
+        encoding.active = wanted[index] ?? true;
+      });
+      await sender.setParameters(parameters);
+    };
+    // One at a time: parameters are good for one call only. What fails is worth no more than saved bandwidth.
+    const turn = (this.#wanting.get(sender) ?? Promise.resolve()).then(set).catch(() => {});
+    this.#wanting.set(sender, turn);
+  }
+
   /** Offers what there is now, as soon as no other offer is open. */
   #negotiate() {
     this.#again = true;
@@ -356,10 +386,12 @@ export class Media extends EventTarget {
 
   /** @param {import('./messages.js').SlotFill[]} fills */
   #fill(fills) {
+    const pauses = (/** @type {import('./messages.js').SlotFill[]} */ of) =>
+      of.flatMap(({ mid, paused }) => (paused ? [mid] : [])).join();
+    let changed = pauses(fills) !== pauses(this.#fills);
     this.#fills = fills;
     const tracks = new Map(this.#received.map((t) => [t.mid, t.receiver.track]));
     const filled = new Set();
-    let changed = false;
     for (const { mid, publication } of fills) {
       const track = tracks.get(mid);
       if (publication === null || !track) continue;
@@ -424,6 +456,8 @@ export class Media extends EventTarget {
   #sending = new Map();
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #senders = new Map();
+  /** The last change of parameters of each sender. @type {WeakMap<RTCRtpSender, Promise<void>>} */
+  #wanting = new WeakMap();
   /** The slots, in the order of the offer. @type {RTCRtpTransceiver[]} */
   #received = [];
   /** @type {import('./messages.js').SlotFill[]} */

@@ -48,7 +48,7 @@
  *
  * @typedef {{kind: string} & Record<string, unknown>} Action
  *
- * @typedef {{mid: string, publication: string | null}} SlotFill
+ * @typedef {{mid: string, publication: string | null, paused?: boolean}} SlotFill
  *
  * @typedef {{video: {publication: string, max_height: number}[], audio: 'all' | string[]}} View
  */

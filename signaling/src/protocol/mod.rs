@@ -13,8 +13,8 @@ pub use error::ErrorCode;
 pub use event::{Event, EventBody, LeaveReason, Participant, Publication, RecordingState};
 pub use parse::{Refused, parse};
 pub use server::{
-    Answer, Clock, Done, ErrorMessage, Media, MediaState, RoomInfo, ServerMessage, SessionInfo, Slot, Slots,
-    SlotsWanted, Welcome, WelcomeLimits, You,
+    Answer, Clock, Done, Encodings, ErrorMessage, Media, MediaState, RoomInfo, ServerMessage, SessionInfo,
+    Slot, Slots, SlotsWanted, Welcome, WelcomeLimits, You,
 };
 pub use snapshot::{ChatLine, ParticipantState, PublicationState, RecordingInfo, Snapshot, StepsState};
 

@@ -16,6 +16,8 @@ pub enum ServerMessage {
     Slots(Slots),
     /// How many slots the view needs.
     SlotsWanted(SlotsWanted),
+    /// Which encodings of a publication are worth sending.
+    Encodings(Encodings),
     /// What became of the transport.
     Media(Media),
     /// An action was done.
@@ -39,6 +41,7 @@ impl ServerMessage {
             Self::Answer(_) => "answer",
             Self::Slots(_) => "slots",
             Self::SlotsWanted(_) => "slots_wanted",
+            Self::Encodings(_) => "encodings",
             Self::Media(_) => "media",
             Self::Done(_) => "done",
             Self::Event(_) => "event",
@@ -140,6 +143,24 @@ pub struct Slot {
     pub mid: String,
     /// What it carries; null when it is empty.
     pub publication: Option<String>,
+    /// The line has no room for it now; absent when that is not so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Which encodings of a publication are worth sending.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Encodings {
+    /// The publisher's m-line.
+    pub mid: String,
+    /// Whose encodings.
+    pub publication: String,
+    /// For each encoding, in the order offered, whether anybody needs it.
+    pub wanted: Vec<bool>,
 }
 
 /// How many slots the view needs in all.

@@ -14,9 +14,9 @@ use super::member::{Media, Member};
 use super::rate::Class;
 use super::{Carrier, Output, Refusal, Room};
 use crate::protocol::{
-    Answer, AudioWish, CHANNEL, ErrorCode, EventBody, Kind, Media as MediaMessage, MediaState, Offer,
-    Publication, PublicationState, Refused, Rights, ServerMessage, Slot, Slots, SlotsWanted, Source, View,
-    parse,
+    Answer, AudioWish, CHANNEL, Encodings, ErrorCode, EventBody, Kind, Media as MediaMessage, MediaState,
+    Offer, Publication, PublicationState, Refused, Rights, ServerMessage, Slot, Slots, SlotsWanted, Source,
+    View, parse,
 };
 
 impl Room {
@@ -86,6 +86,7 @@ impl Room {
                 let slots = slots.iter().map(|slot| Slot {
                     mid: slot.mid.to_string(),
                     publication: slot.publication.map(|publication| publication.to_string()),
+                    paused: slot.paused,
                 });
                 let message = ServerMessage::Slots(Slots { slots: slots.collect() });
                 self.room_message(participant, message, |media| &mut media.slots);
@@ -93,6 +94,11 @@ impl Room {
             CoreEvent::SlotsWanted { participant, audio, video } => {
                 let message = ServerMessage::SlotsWanted(SlotsWanted { audio, video });
                 self.room_message(participant, message, |media| &mut media.slots_wanted);
+            }
+            CoreEvent::EncodingsWanted { participant, publication, mid, wanted } => {
+                let (mid, publication) = (mid.to_string(), publication.to_string());
+                let message = ServerMessage::Encodings(Encodings { mid: mid.clone(), publication, wanted });
+                self.room_message(participant, message, |media| media.encodings.entry(mid).or_default());
             }
             CoreEvent::ChannelOpened { participant, channel, label } => {
                 if let Some((_, media)) = self.media_of(participant)
@@ -164,8 +170,9 @@ impl Room {
         let Some(to) = member.web_socket() else { return };
         let Some(media) = member.media() else { return };
         let answer = media.answer.take();
+        let encodings: Vec<_> = media.encodings.values().cloned().collect();
         let again = [answer, media.transport.clone(), media.slots.clone(), media.slots_wanted.clone()];
-        for message in again.into_iter().flatten() {
+        for message in again.into_iter().chain(encodings).flatten() {
             self.send(to, &message);
         }
     }

@@ -53,6 +53,8 @@ pub(super) struct Media {
     pub(super) transport: Option<ServerMessage>,
     pub(super) slots: Option<ServerMessage>,
     pub(super) slots_wanted: Option<ServerMessage>,
+    /// What was last told of the encodings worth sending, by m-line.
+    pub(super) encodings: BTreeMap<String, Option<ServerMessage>>,
 }
 
 impl Media {
@@ -65,6 +67,7 @@ impl Media {
             transport: None,
             slots: None,
             slots_wanted: None,
+            encodings: BTreeMap::new(),
         }
     }
 }

@@ -555,7 +555,8 @@ fn room_messages_take_the_channel_while_the_web_socket_is_gone() {
     table.room.disconnect(table.now, ben);
     table.clear();
     table.act(host, json!({"kind": "chat", "text": "y"}));
-    let slots = vec![SlotAssignment { mid: Mid::new(b"3").expect("a mid"), publication: None }];
+    let slots =
+        vec![SlotAssignment { mid: Mid::new(b"3").expect("a mid"), publication: None, paused: false }];
     table.core_says(CoreEvent::Slots { participant, slots });
     table.core_says(CoreEvent::Answered { participant, request: 9, answer: Ok("v=0".to_owned()) });
     assert_eq!(table.types(carrier), ["event", "slots"]);
@@ -580,8 +581,14 @@ fn resuming_repeats_what_media_has_to_say_and_drops_lead_to_a_snapshot() {
     table.room.disconnect(table.now, ben);
     table.core_says(CoreEvent::Answered { participant, request: 1, answer: Ok("v=0".to_owned()) });
     table.core_says(CoreEvent::SlotsWanted { participant, audio: 4, video: 6 });
+    for wanted in [vec![true, false], vec![false, true]] {
+        let publication = PublicationId { participant, index: 0 };
+        let mid = Mid::new(b"0").expect("a mid");
+        table.core_says(CoreEvent::EncodingsWanted { participant, publication, mid, wanted });
+    }
     let again = table.connect(admission("ben", Role::Participant), Some(&resume));
-    assert_eq!(table.types(Carrier::WebSocket(again)), ["welcome", "answer", "slots_wanted"]);
+    assert_eq!(table.types(Carrier::WebSocket(again)), ["welcome", "answer", "slots_wanted", "encodings"]);
+    assert_eq!(table.said.last().expect("a message").1["wanted"], json!([false, true]), "the latest only");
     let resume = table.resume(again, 1);
     table.core_says(CoreEvent::ChannelOpened {
         participant,

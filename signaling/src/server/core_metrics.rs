@@ -49,7 +49,7 @@ fn gauges(core: &Counters) -> [Row; 2] {
     ]
 }
 
-fn totals(core: &Counters) -> [Row; 17] {
+fn totals(core: &Counters) -> [Row; 19] {
     [
         ("simmer_media_datagrams_received_total", "Datagrams received.", core.datagrams_received),
         (
@@ -90,6 +90,16 @@ fn totals(core: &Counters) -> [Row; 17] {
             "simmer_media_keyframes_requested_total",
             "Key frames asked of publishers.",
             core.keyframes_requested,
+        ),
+        (
+            "simmer_media_pictures_from_history_total",
+            "Pictures that began with packets kept from before, without a key frame of their own.",
+            core.pictures_from_history,
+        ),
+        (
+            "simmer_media_packets_probing_total",
+            "RTP packets sent to see whether a line carries more.",
+            core.packets_probing,
         ),
         ("simmer_data_messages_received_total", "Data channel messages received.", core.messages_received),
         ("simmer_data_messages_sent_total", "Data channel messages sent.", core.messages_sent),

@@ -236,6 +236,7 @@ fn room_number(event: &Event) -> Option<u32> {
         | Event::Disconnected { participant, .. }
         | Event::Slots { participant, .. }
         | Event::SlotsWanted { participant, .. }
+        | Event::EncodingsWanted { participant, .. }
         | Event::ChannelOpened { participant, .. }
         | Event::ChannelClosed { participant, .. }
         | Event::Data { participant, .. }

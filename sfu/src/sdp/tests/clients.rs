@@ -47,8 +47,8 @@ fn chromium_publishes_simulcast_and_offers_slots() {
     assert_eq!(camera.extensions, expected);
     for line in &negotiated.media[2..] {
         assert_eq!(line.flow, Flow::Send(slot(line.mid, line.kind)));
-        assert!(line.codecs.iter().all(|codec| !codec.transport_cc));
-        assert_eq!((line.extensions.mid, line.extensions.transport_cc), (Some(4), None));
+        assert!(line.codecs.iter().all(|codec| codec.transport_cc));
+        assert_eq!((line.extensions.mid, line.extensions.transport_cc), (Some(4), Some(3)));
         assert_eq!(line.extensions.audio_level.is_some(), line.kind == Kind::Audio);
     }
     let camera = section(&answer, 1);
@@ -79,11 +79,13 @@ fn a_narrowed_slot_is_answered_in_full() {
             "m=video 40000 UDP/TLS/RTP/SAVPF 96 97",
             "c=IN IP4 192.0.2.1",
             "a=mid:1",
+            "a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
             "a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:mid",
             "a=sendonly",
             "a=rtcp-mux",
             "a=rtcp-rsize",
             "a=rtpmap:96 VP8/90000",
+            "a=rtcp-fb:96 transport-cc",
             "a=rtcp-fb:96 ccm fir",
             "a=rtcp-fb:96 nack",
             "a=rtcp-fb:96 nack pli",

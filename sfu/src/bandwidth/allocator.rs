@@ -1,0 +1,221 @@
+//! Who gets how much of a line: an estimate split among the pictures that are wished for.
+//!
+//! A pure function of what is known now, so that every decision can be repeated in a test. `docs/allocation.md` tells why it decides as it does.
+
+use crate::bandwidth::Bitrate;
+
+/// A quality that a picture can be sent at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rung {
+    /// Of the picture, in pixels; 0 where it is not known yet.
+    pub height: u16,
+    /// What it costs.
+    pub bitrate: Bitrate,
+}
+
+/// One picture's claim on the line.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// A higher one is served first.
+    pub priority: u8,
+    /// The height it is shown at: nothing beyond the first rung at least as high is given.
+    pub max_height: u16,
+    /// What can be had, from the least to the best. Where it is empty nothing is given.
+    pub ladder: &'a [Rung],
+    /// The rung given last: what is kept costs less than what is new.
+    pub current: Option<usize>,
+    /// Whether more than `current` may be given: not soon after less had to be.
+    pub may_rise: bool,
+}
+
+impl Claim<'_> {
+    /// The best rung of use.
+    pub fn ceiling(&self) -> Option<usize> {
+        let enough = self.ladder.iter().map(|rung| rung.height).filter(|&height| height >= self.max_height);
+        match enough.min() {
+            Some(height) => self.ladder.iter().rposition(|rung| rung.height == height),
+            None => self.ladder.len().checked_sub(1),
+        }
+    }
+
+    /// The best rung that may be given now.
+    fn limit(&self) -> Option<usize> {
+        let ceiling = self.ceiling()?;
+        match self.current {
+            Some(current) if !self.may_rise => Some(ceiling.min(current)),
+            // Paused: the least brings the picture back, more has to wait.
+            None if !self.may_rise => None,
+            _ => Some(ceiling),
+        }
+    }
+
+    fn cost(&self, rung: usize) -> Bitrate {
+        let bitrate = self.ladder.get(rung).map_or(Bitrate::ZERO, |rung| rung.bitrate);
+        if self.current.is_some_and(|current| rung <= current) { bitrate } else { bitrate * HEADROOM }
+    }
+
+    /// How much of the wished height a rung shows, so that the most deprived picture is raised first.
+    fn share_of_height(&self, rung: usize) -> f64 {
+        let height = self.ladder.get(rung).map_or(0, |rung| rung.height);
+        f64::from(height) / f64::from(self.max_height.max(1))
+    }
+}
+
+/// Splits `budget`: for each claim the rung it gets, `None` for a pause.
+///
+/// First every claim gets its lowest rung, the higher priority and then the earlier one first. What is left raises them step by step, all
+/// claims of a priority before those of the next lower one, and of equals the one that shows the smallest part of its wished height.
+pub fn share(budget: Bitrate, claims: &[Claim<'_>]) -> Vec<Option<usize>> {
+    let mut given: Vec<Option<usize>> = vec![None; claims.len()];
+    let mut left = budget;
+    let mut order: Vec<usize> = (0..claims.len()).collect();
+    order.sort_by_key(|&at| (std::cmp::Reverse(claims[at].priority), at));
+    for &at in &order {
+        let claim = &claims[at];
+        if claim.limit().is_some() && claim.cost(0) <= left {
+            left = left - claim.cost(0);
+            given[at] = Some(0);
+        }
+    }
+    for class in order.chunk_by(|&a, &b| claims[a].priority == claims[b].priority) {
+        while let Some((at, rung, price)) = class
+            .iter()
+            .filter_map(|&at| next_step(&claims[at], given[at]?, left).map(|(rung, price)| (at, rung, price)))
+            .min_by(|a, b| {
+                let part = |&(at, ..): &(usize, usize, Bitrate)| {
+                    given[at].map_or(0.0, |rung| claims[at].share_of_height(rung))
+                };
+                part(a).total_cmp(&part(b)).then(a.0.cmp(&b.0))
+            })
+        {
+            given[at] = Some(rung);
+            left = left - price;
+        }
+    }
+    given
+}
+
+/// The next better rung that what is left pays for, and what it costs more. A rung that costs less than the one below is taken for nothing.
+fn next_step(claim: &Claim<'_>, rung: usize, left: Bitrate) -> Option<(usize, Bitrate)> {
+    let limit = claim.limit()?;
+    (rung + 1..=limit).find_map(|better| {
+        let price = claim.cost(better) - claim.cost(rung);
+        (price <= left).then_some((better, price))
+    })
+}
+
+/// What is new must fit with so much to spare: an estimate moves by some per cent all the time.
+const HEADROOM: f64 = 1.15;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LADDER: [Rung; 3] = [rung(180, 150), rung(360, 500), rung(720, 1500)];
+
+    const fn rung(height: u16, kbps: u64) -> Rung {
+        Rung { height, bitrate: Bitrate::kbps(kbps) }
+    }
+
+    fn claim(priority: u8, max_height: u16) -> Claim<'static> {
+        Claim { priority, max_height, ladder: &LADDER, current: None, may_rise: true }
+    }
+
+    fn shared(kbps: u64, claims: &[Claim<'_>]) -> Vec<Option<usize>> {
+        share(Bitrate::kbps(kbps), claims)
+    }
+
+    #[test]
+    fn a_wide_line_shows_everything_as_wished_and_nothing_beyond() {
+        let claims = [claim(0, 720), claim(0, 200), claim(0, 90), claim(0, 2000)];
+        assert_eq!(share(Bitrate::MAX, &claims), [Some(2), Some(1), Some(0), Some(2)]);
+    }
+
+    #[test]
+    fn everybody_is_seen_before_anybody_is_sharp() {
+        assert_eq!(shared(600, &[claim(0, 720), claim(0, 720), claim(0, 720)]), [Some(0); 3]);
+        assert_eq!(
+            shared(400, &[claim(0, 720), claim(0, 720), claim(0, 720)]),
+            [Some(0), Some(0), None],
+            "the last wished pauses"
+        );
+        assert_eq!(shared(400, &[claim(0, 720), claim(0, 720), claim(5, 720)]), [Some(0), None, Some(0)]);
+    }
+
+    #[test]
+    fn what_is_left_goes_to_the_important_ones_first_and_else_to_the_most_deprived() {
+        assert_eq!(shared(2300, &[claim(0, 720), claim(5, 720), claim(0, 720)]), [Some(0), Some(2), Some(0)]);
+        assert_eq!(shared(1300, &[claim(0, 720), claim(0, 720)]), [Some(1), Some(1)]);
+        // The one shown large lacks more of its height than the thumbnail.
+        assert_eq!(shared(800, &[claim(0, 200), claim(0, 720)]), [Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn what_is_kept_costs_less_than_what_is_new() {
+        let keeps = |current, may_rise| Claim { current: Some(current), may_rise, ..claim(0, 720) };
+        assert_eq!(shared(1550, &[keeps(1, true)]), [Some(1)], "1500 does not fit with room to spare");
+        assert_eq!(shared(1550, &[keeps(2, true)]), [Some(2)]);
+        assert_eq!(shared(1450, &[keeps(2, true)]), [Some(1)]);
+        assert_eq!(shared(9000, &[keeps(1, false)]), [Some(1)], "not yet");
+        assert_eq!(shared(9000, &[Claim { may_rise: false, ..claim(0, 720) }]), [None]);
+    }
+
+    #[test]
+    fn without_a_ladder_nothing_is_given() {
+        assert_eq!(shared(9000, &[Claim { ladder: &[], ..claim(0, 720) }]), [None]);
+        assert_eq!(share(Bitrate::MAX, &[]), []);
+    }
+
+    fn ladders() -> impl Strategy<Value = Vec<Rung>> {
+        prop::collection::vec((1u16..2000, 1u64..5000), 0..8).prop_map(|mut rungs| {
+            rungs.sort();
+            rungs.into_iter().map(|(height, kbps)| rung(height, kbps)).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_budget_is_kept_and_no_rung_is_out_of_reach(
+            ladders in prop::collection::vec((ladders(), 0u8..4, 1u16..2000, prop::option::of(0usize..8), any::<bool>()), 0..12),
+            kbps in 0u64..20_000,
+        ) {
+            let claims: Vec<Claim<'_>> = ladders
+                .iter()
+                .map(|(ladder, priority, max_height, current, may_rise)| Claim {
+                    priority: *priority,
+                    max_height: *max_height,
+                    ladder,
+                    current: current.filter(|&at| at < ladder.len()),
+                    may_rise: *may_rise,
+                })
+                .collect();
+            let given = share(Bitrate::kbps(kbps), &claims);
+            prop_assert_eq!(given.len(), claims.len());
+            let cost = |(claim, given): (&Claim<'_>, &Option<usize>)| given.map_or(Bitrate::ZERO, |at| claim.ladder[at].bitrate);
+            let dearest_first_step = |claim: &Claim<'_>| claim.ladder.windows(2).any(|pair| pair[1].bitrate < pair[0].bitrate);
+            // Where a better rung is cheaper its price counts as nothing, so the sum may only be judged without such.
+            if !claims.iter().any(dearest_first_step) {
+                let total: Bitrate = claims.iter().zip(&given).map(cost).sum();
+                prop_assert!(total <= Bitrate::kbps(kbps));
+            }
+            for (claim, given) in claims.iter().zip(&given) {
+                prop_assert!(*given <= claim.ceiling());
+                if !claim.may_rise {
+                    prop_assert!(*given <= claim.current);
+                }
+            }
+        }
+
+        #[test]
+        fn more_budget_never_shows_fewer_pictures(steps in prop::collection::vec(0u64..6000, 2..6)) {
+            let claims = [claim(0, 720), claim(3, 360), claim(0, 720), claim(9, 720)];
+            let mut steps = steps;
+            steps.sort();
+            let seen: Vec<usize> =
+                steps.iter().map(|&kbps| shared(kbps, &claims).iter().flatten().count()).collect();
+            prop_assert!(seen.is_sorted(), "{steps:?}: {seen:?}");
+        }
+    }
+}

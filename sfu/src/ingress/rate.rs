@@ -1,0 +1,84 @@
+//! How much comes in.
+
+use std::time::{Duration, Instant};
+
+use crate::bandwidth::Bitrate;
+
+/// The bitrate of the last second, and of the last second there was one: what pauses is known to cost what it did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RateMeter {
+    /// Bytes by eighth of a second, the present one last written.
+    buckets: [u32; BUCKETS],
+    /// The eighth of a second that is written, counted from `origin`.
+    at: u64,
+    origin: Option<Instant>,
+    last: Bitrate,
+}
+
+impl RateMeter {
+    /// So many bytes came.
+    #[inline]
+    pub fn on_packet(&mut self, now: Instant, bytes: usize) {
+        let at = self.bucket(now);
+        if at != self.at {
+            self.advance(at);
+        }
+        let bucket = &mut self.buckets[(at % BUCKETS as u64) as usize];
+        *bucket = bucket.saturating_add(bytes as u32);
+    }
+
+    /// Bits per second, with a key frame spread over some seconds.
+    pub fn rate(&self) -> Bitrate {
+        self.last
+    }
+
+    fn bucket(&mut self, now: Instant) -> u64 {
+        let origin = *self.origin.get_or_insert(now);
+        (now.saturating_duration_since(origin).as_nanos() / BUCKET.as_nanos()) as u64
+    }
+
+    fn advance(&mut self, at: u64) {
+        let passed = at.saturating_sub(self.at);
+        if passed < BUCKETS as u64 {
+            let window = BUCKET * (self.at + 1).min(BUCKETS as u64) as u32;
+            let bytes: usize = self.buckets.iter().map(|&bytes| bytes as usize).sum();
+            let now = Bitrate::of(bytes, window);
+            self.last =
+                if self.last == Bitrate::ZERO { now } else { self.last * (1.0 - WEIGHT) + now * WEIGHT };
+        } else {
+            // It begins anew after a silence; what was known holds until it is known better.
+            self.buckets = [0; BUCKETS];
+        }
+        for emptied in self.at + 1..=at.min(self.at + BUCKETS as u64) {
+            self.buckets[(emptied % BUCKETS as u64) as usize] = 0;
+        }
+        self.at = at;
+    }
+}
+
+const BUCKETS: usize = 8;
+const BUCKET: Duration = Duration::from_millis(125);
+const WEIGHT: f64 = 0.25;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+    fn it_follows_and_remembers() {
+        let origin = Instant::now();
+        let mut meter = RateMeter::default();
+        let mut send = |from_ms: u64, to_ms: u64, bytes: usize| {
+            for ms in (from_ms..to_ms).step_by(5) {
+                meter.on_packet(origin + Duration::from_millis(ms), bytes);
+            }
+            meter.rate().as_bps() / 1000
+        };
+        assert!((700..900).contains(&send(0, 300, 500)), "known soon");
+        assert!((780..=820).contains(&send(300, 5_000, 500)));
+        assert!((390..=420).contains(&send(5_000, 9_000, 250)));
+        let after_a_pause = send(60_000, 60_100, 250);
+        assert!((390..=420).contains(&after_a_pause), "{after_a_pause}");
+    }
+}

@@ -1,0 +1,247 @@
+//! What each picture of a participant is allowed to cost, which encoding it therefore shows, and what publishers need not send.
+//!
+//! `docs/allocation.md` explains the order of things; the sharing itself is [`share`](crate::bandwidth::share).
+
+use std::time::Instant;
+
+use crate::bandwidth::{Bitrate, Claim, Rung, share};
+use crate::codec::Kind;
+use crate::message::Event;
+use crate::shard::Shard;
+use crate::shard::publication::Offered;
+use crate::transport::Transport;
+
+/// One picture's part in a decision.
+struct Candidate {
+    /// Index of the slot.
+    slot: usize,
+    /// The publisher's index, and the publication's in its list.
+    source: (usize, usize),
+    max_height: u16,
+    ladder: Vec<Offered>,
+    rungs: Vec<Rung>,
+    current: Option<usize>,
+    may_rise: bool,
+}
+
+/// Whether a picture that is about to begin may begin with packets that came before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replay {
+    Allowed,
+    /// A packet is on its way to the slots at this very moment: it must not come twice.
+    NotNow,
+}
+
+impl<T: Transport> Shard<T> {
+    /// Decides anew what all of one participant's pictures show.
+    pub(super) fn allocate(&mut self, now: Instant, index: usize, replay: Replay) {
+        if !self.participants[index].is_connected() {
+            return;
+        }
+        let candidates = self.candidates(now, index);
+        let sound = self.sound(now, index);
+        let claims: Vec<Claim<'_>> = candidates.iter().map(Candidate::claim).collect();
+        let demand: Bitrate =
+            claims.iter().filter_map(|claim| Some(claim.ladder[claim.ceiling()?].bitrate)).sum();
+        let least: Bitrate = claims.iter().filter_map(|claim| Some(claim.ladder.first()?.bitrate)).sum();
+        let downlink = &mut self.participants[index].downlink;
+        if let Some(estimator) = downlink.estimator() {
+            estimator.set_demand(now, demand + sound);
+        }
+        let mut budget = downlink.begin_allocation(now) - sound;
+        if !downlink.is_known(now) {
+            // Nothing is held back on the ground of a guess; what is sent is what makes the line known.
+            budget = budget.max(least * NEW_COSTS_MORE);
+        }
+        let given = share(budget, &claims);
+        let ceilings: Vec<_> = claims.iter().map(Claim::ceiling).collect();
+        let satisfied = given == ceilings;
+        self.participants[index].downlink.end_allocation(satisfied, demand + sound);
+        let mut told = false;
+        for ((candidate, given), ceiling) in candidates.iter().zip(given).zip(ceilings) {
+            told |= self.allot(now, index, candidate, given, ceiling, replay);
+        }
+        if told {
+            let participant = &self.participants[index];
+            let slots = participant.slot_assignments();
+            self.events.push_back(Event::Slots { participant: participant.id, slots });
+        }
+    }
+
+    /// Decides anew where that may lead to something else than the last time.
+    pub(super) fn review(&mut self, now: Instant, index: usize, at_tick: bool) {
+        if self.participants[index].downlink.is_to_review(now, at_tick) {
+            self.allocate(now, index, Replay::Allowed);
+        }
+    }
+
+    /// Looks again at all of a publisher's encodings, after one came to life or fell silent.
+    pub(super) fn reconsider_publisher(&mut self, now: Instant, publisher: usize) {
+        for at in 0..self.participants[publisher].publications.len() {
+            self.reconsider_publication(now, publisher, at);
+        }
+    }
+
+    /// What the subscribers of a publication show, after what it sends changed.
+    pub(super) fn reconsider_publication(&mut self, now: Instant, publisher: usize, at: usize) {
+        let publication = &self.participants[publisher].publications[at];
+        if publication.info.codec.kind() == Kind::Audio {
+            return;
+        }
+        let mut viewers: Vec<usize> = publication.subscribers.iter().map(|&(viewer, _)| viewer).collect();
+        viewers.dedup();
+        for viewer in viewers {
+            self.allocate(now, viewer, Replay::NotNow);
+        }
+    }
+
+    /// Which encodings of a publication anybody needs; the publisher is told of a change.
+    pub(super) fn review_saving(&mut self, now: Instant, publisher: usize, at: usize) {
+        let owner = &self.participants[publisher];
+        let publication = &owner.publications[at];
+        if publication.info.codec.kind() == Kind::Audio {
+            return;
+        }
+        let recorded = self.rooms[owner.room].sink.is_some();
+        let first = publication.first_sending(now);
+        let watched: Vec<usize> = publication
+            .subscribers
+            .iter()
+            .filter_map(|&(viewer, slot)| {
+                let slot = &self.participants.get(viewer)?.slots[slot];
+                Some([slot.allotment.encoding, slot.selector.shown_or_wanted()])
+            })
+            .flatten()
+            .flatten()
+            .map(usize::from)
+            .collect();
+        let needed =
+            |encoding| watched.contains(&encoding) || recorded && (encoding == 0 || Some(encoding) == first);
+        let owner = &mut self.participants[publisher];
+        let participant = owner.id;
+        let publication = &mut owner.publications[at];
+        if publication.saving.review(now, needed) {
+            let wanted = publication.saving.wanted().to_vec();
+            let (publication, mid) = (publication.id(), publication.mid());
+            self.events.push_back(Event::EncodingsWanted { participant, publication, mid, wanted });
+        }
+    }
+
+    /// All of one publisher's publications.
+    pub(super) fn review_savings(&mut self, now: Instant, publisher: usize) {
+        for at in 0..self.participants[publisher].publications.len() {
+            self.review_saving(now, publisher, at);
+        }
+    }
+
+    fn candidates(&self, now: Instant, index: usize) -> Vec<Candidate> {
+        let participant = &self.participants[index];
+        let candidate = |(at, slot): (usize, &crate::shard::slot::Slot)| {
+            let source = slot.source.filter(|_| slot.kind == Kind::Video)?;
+            let owner = self.participants.get(source.participant)?;
+            let published = owner.publication(source.publication)?;
+            let ladder = owner.publications[published].ladder(now);
+            let allotment = &slot.allotment;
+            let wish = participant.view.video.iter().find(|wish| wish.publication == source.publication);
+            Some(Candidate {
+                slot: at,
+                source: (source.participant, published),
+                max_height: wish.map_or(source.max_height, |wish| wish.max_height),
+                rungs: ladder.iter().map(|&(_, rung)| rung).collect(),
+                current: ladder.iter().position(|&(encoding, _)| Some(encoding) == allotment.encoding),
+                may_rise: allotment.restraint.may_rise(now),
+                ladder,
+            })
+        };
+        participant.slots.iter().enumerate().filter_map(candidate).collect()
+    }
+
+    /// What the sounds of a participant take: they come first.
+    fn sound(&self, now: Instant, index: usize) -> Bitrate {
+        let sources = self.participants[index].slots.iter().filter(|slot| slot.kind == Kind::Audio);
+        sources
+            .filter_map(|slot| {
+                let source = slot.source?;
+                let owner = self.participants.get(source.participant)?;
+                Some(owner.publications[owner.publication(source.publication)?].bitrate(now))
+            })
+            .sum()
+    }
+
+    /// Lets one slot show what it was given. Whether its pause began or ended.
+    fn allot(
+        &mut self,
+        now: Instant,
+        index: usize,
+        candidate: &Candidate,
+        given: Option<usize>,
+        ceiling: Option<usize>,
+        replay: Replay,
+    ) -> bool {
+        let (publisher, at) = candidate.source;
+        let publication = &self.participants[publisher].publications[at];
+        let id = publication.id();
+        let wished = given.and_then(|rung| Some(candidate.ladder.get(rung)?.0));
+        let shown = given.and_then(|rung| publication.nearest_sending(now, &candidate.ladder, rung));
+        let slot = &mut self.participants[index].slots[candidate.slot];
+        let paused = given.is_none() && !candidate.ladder.is_empty();
+        let news = slot.allotment.paused != paused;
+        if (candidate.current.is_some() && given < candidate.current && given < ceiling) || paused && news {
+            slot.allotment.restraint.on_fall(now);
+        }
+        let moved = slot.allotment.encoding != wished;
+        (slot.allotment.encoding, slot.allotment.paused) = (wished, paused);
+        if slot.selector.set_target(shown)
+            && let Some(encoding) = slot.selector.wanted_keyframe()
+            && !(replay == Replay::Allowed && self.begin_from_history(now, index, candidate, encoding))
+        {
+            self.request_keyframe(now, id, encoding);
+        }
+        if moved {
+            self.review_saving(now, publisher, at);
+        }
+        news
+    }
+
+    /// The first picture of a slot, from what has been received already. Whether there was such.
+    fn begin_from_history(
+        &mut self,
+        now: Instant,
+        index: usize,
+        candidate: &Candidate,
+        encoding: u8,
+    ) -> bool {
+        let (publisher, at) = candidate.source;
+        let Some(encoding) = self.participants[publisher].publications[at].encoding(encoding) else {
+            return false;
+        };
+        let Some(run) = encoding.since_keyframe(now) else { return false };
+        let clock = encoding.clock;
+        let time = |packet: &crate::egress::SourcePacket| clock.time_of(packet.timestamp, packet.arrival);
+        let slot = &self.participants[index].slots[candidate.slot];
+        if slot.selector.current().is_some() || !run.first().is_some_and(|first| slot.is_before(time(first)))
+        {
+            return false;
+        }
+        for packet in &run {
+            self.forward(now, index, candidate.slot, packet, time(packet));
+        }
+        self.counters.pictures_from_history += 1;
+        true
+    }
+}
+
+/// More than the allocator's headroom.
+const NEW_COSTS_MORE: f64 = 1.2;
+
+impl Candidate {
+    fn claim(&self) -> Claim<'_> {
+        Claim {
+            priority: 0,
+            max_height: self.max_height,
+            ladder: &self.rungs,
+            current: self.current,
+            may_rise: self.may_rise,
+        }
+    }
+}

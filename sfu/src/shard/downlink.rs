@@ -1,0 +1,239 @@
+//! A participant's line down: how much it carries, what waits for it, and what leaves at the next turn.
+//!
+//! Most packets are written and sealed at once. Video beyond the pacer's budget waits as a reference to the source packet, and is written when its
+//! turn comes, so that its transport-wide number and its time of sending are those of the wire.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::bandwidth::{BandwidthEstimator, Bitrate, Pacer, Probe};
+use crate::egress::{Sent, SourcePacket};
+use crate::shard::outbox::{Outbox, Run};
+
+/// What goes down to one participant.
+pub(super) struct Downlink {
+    pub(super) outbox: Outbox,
+    /// From the first packet that carries a transport-wide number on, or the first REMB.
+    estimator: Option<Box<BandwidthEstimator>>,
+    /// The estimate at the last decision about what to send.
+    allocated: Bitrate,
+    /// Everything is sent as wished, and the line carries a good deal more.
+    satisfied: bool,
+    pacer: Option<Pacer>,
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    /// When the first that waits may leave.
+    turn: Option<Instant>,
+    next_number: u64,
+    /// When the first numbered packet was sent.
+    first_sent: Option<Instant>,
+    probing: Option<Probing>,
+}
+
+/// A probe under way.
+#[derive(Clone, Copy)]
+struct Probing {
+    probe: Probe,
+    began: Instant,
+    next: Instant,
+    bytes: usize,
+    packets: usize,
+}
+
+/// A packet that waits for its turn.
+pub(super) struct Waiting {
+    /// Index of its slot.
+    pub(super) slot: usize,
+    pub(super) packet: SourcePacket,
+    pub(super) sent: Sent,
+}
+
+impl Downlink {
+    pub(super) fn new() -> Self {
+        Self {
+            outbox: Outbox::default(),
+            estimator: None,
+            allocated: Bitrate::MAX,
+            satisfied: false,
+            pacer: None,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            turn: None,
+            next_number: FIRST_CYCLE,
+            first_sent: None,
+            probing: None,
+        }
+    }
+
+    /// What the line is believed to carry; [`Bitrate::MAX`] when the client says nothing of it.
+    fn estimate(&self, now: Instant) -> Bitrate {
+        let Some(estimator) = &self.estimator else { return Bitrate::MAX };
+        let silent = !self.is_told() && self.has_sent_for(now, SILENT);
+        if silent { Bitrate::MAX } else { estimator.estimate() }
+    }
+
+    /// The estimate, of which a decision is made now.
+    pub(super) fn begin_allocation(&mut self, now: Instant) -> Bitrate {
+        self.allocated = self.estimate(now);
+        self.allocated
+    }
+
+    /// The decision lets everything be sent as wished, and that is so much.
+    pub(super) fn end_allocation(&mut self, satisfied: bool, demand: Bitrate) {
+        self.satisfied = satisfied && demand * AMPLE <= self.allocated;
+    }
+
+    /// Whether another decision is due: the estimate has moved, and not from ample to ample.
+    pub(super) fn is_to_review(&self, now: Instant, at_tick: bool) -> bool {
+        let (then, estimate) = (self.allocated, self.estimate(now));
+        if self.satisfied && estimate >= then {
+            return false;
+        }
+        at_tick && !self.satisfied || estimate < then * 0.98 || estimate > then * 1.02
+    }
+
+    /// Whether the estimate stands on feedback, and on more than the first moments.
+    pub(super) fn is_known(&self, now: Instant) -> bool {
+        self.is_told() && self.has_sent_for(now, FIRST_MOMENTS)
+    }
+
+    fn is_told(&self) -> bool {
+        self.estimator.as_ref().is_some_and(|estimator| estimator.report().acknowledged.is_some())
+    }
+
+    fn has_sent_for(&self, now: Instant, time: Duration) -> bool {
+        self.first_sent.is_some_and(|first| now.saturating_duration_since(first) >= time)
+    }
+
+    /// The estimator, if there is one.
+    pub(super) fn estimator(&mut self) -> Option<&mut BandwidthEstimator> {
+        self.estimator.as_deref_mut()
+    }
+
+    /// The estimator, made when there is none: the client tells of its line.
+    pub(super) fn measured(&mut self, now: Instant) -> &mut BandwidthEstimator {
+        let estimator = self.estimator.get_or_insert_with(|| Box::new(BandwidthEstimator::new(now)));
+        self.pacer.get_or_insert_with(|| Pacer::new(now, estimator.estimate()));
+        estimator
+    }
+
+    /// The pacer follows the estimate.
+    pub(super) fn follow_estimate(&mut self, now: Instant) {
+        if let (Some(estimator), Some(pacer)) = (&self.estimator, &mut self.pacer) {
+            pacer.set_estimate(now, estimator.estimate());
+        }
+    }
+
+    /// Whether video may be written now: nothing waits before it and the pacer lets it.
+    #[inline]
+    pub(super) fn has_room(&mut self, now: Instant) -> bool {
+        let Some(pacer) = &mut self.pacer else { return true };
+        self.waiting.is_empty() && pacer.budget(now) > 0
+    }
+
+    /// Keeps a packet until its turn.
+    pub(super) fn hold(&mut self, now: Instant, waiting: Waiting) {
+        self.waiting_bytes += waiting.packet.payload.len();
+        self.waiting.push_back(waiting);
+        self.plan_turn(now);
+    }
+
+    /// The next packet whose turn it is; with `all` whether it is or not.
+    pub(super) fn release(&mut self, now: Instant, all: bool) -> Option<Waiting> {
+        let may = all || self.pacer.as_mut().is_none_or(|pacer| pacer.budget(now) > 0);
+        let next = if may { self.waiting.pop_front() } else { None };
+        match &next {
+            Some(next) => self.waiting_bytes -= next.packet.payload.len(),
+            None => self.plan_turn(now),
+        }
+        next
+    }
+
+    fn plan_turn(&mut self, now: Instant) {
+        let queued = self.waiting_bytes;
+        self.turn = match &mut self.pacer {
+            Some(pacer) if !self.waiting.is_empty() => pacer.next(now, queued),
+            _ => None,
+        };
+    }
+
+    /// Writes one datagram that leaves at the next turn. With `numbered` it carries a transport-wide number, which `build` is given.
+    #[inline]
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        numbered: bool,
+        build: impl FnOnce(&mut Vec<u8>, usize, u16),
+    ) -> usize {
+        let number = self.next_number;
+        let size = self.outbox.push(|buffer, start| {
+            build(buffer, start, number as u16);
+            true
+        });
+        if numbered {
+            self.next_number += 1;
+            self.first_sent.get_or_insert(now);
+            let probe = self.probing.as_mut().map(|probing| {
+                probing.bytes += size;
+                probing.packets += 1;
+                probing.probe.id
+            });
+            self.measured(now).on_sent(now, number, size, probe);
+        }
+        if let Some(pacer) = &mut self.pacer {
+            pacer.on_sent(now, size);
+        }
+        size
+    }
+
+    /// Whether a probe, the one under way or the next, lacks something now. What is sent in the meantime is part of it.
+    pub(super) fn probe_lacks(&mut self, now: Instant) -> bool {
+        if let Some(probing) = &self.probing
+            && probing.bytes >= probing.probe.bytes
+            && probing.packets >= probing.probe.packets
+        {
+            self.probing = None;
+        }
+        if self.probing.is_none()
+            && let Some(probe) = self.estimator.as_mut().and_then(|estimator| estimator.poll_probe(now))
+        {
+            self.probing = Some(Probing { probe, began: now, next: now, bytes: 0, packets: 0 });
+        }
+        let Some(probing) = &mut self.probing else { return false };
+        let due = probing.probe.bitrate.bytes_in(now.saturating_duration_since(probing.began) + PROBE_TURN);
+        let lacks = probing.bytes < due;
+        if !lacks {
+            probing.next = now + PROBE_TURN;
+        }
+        lacks
+    }
+
+    /// There is nothing to fill the probe with.
+    pub(super) fn abandon_probe(&mut self) {
+        self.probing = None;
+    }
+
+    /// Hands out what is written.
+    pub(super) fn drain(&mut self, send: impl FnMut(Run<'_>)) {
+        self.outbox.drain(send);
+    }
+
+    /// When something is due: a packet's turn, or the estimator's.
+    #[inline]
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let estimator = self.estimator.as_ref()?;
+        let probe = self.probing.as_ref().map(|probing| probing.next);
+        [self.turn, probe, estimator.poll_timeout()].into_iter().flatten().min()
+    }
+}
+
+/// Transport-wide numbers begin in cycle 1, as sequence numbers do.
+const FIRST_CYCLE: u64 = 65_536;
+/// So long an estimate is a guess.
+const FIRST_MOMENTS: Duration = Duration::from_secs(2);
+/// A client that has said nothing of its line by then will not.
+const SILENT: Duration = Duration::from_secs(5);
+/// With so much to spare a small change of the estimate is none.
+const AMPLE: f64 = 1.5;
+/// A probe is filled up so often.
+const PROBE_TURN: Duration = Duration::from_millis(2);
