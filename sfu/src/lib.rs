@@ -16,6 +16,7 @@ pub mod id;
 pub mod ingress;
 mod keyframe;
 pub mod message;
+pub mod report;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::id::{Mid, ParticipantId, PublicationId, RoomId};
+use crate::report::ParticipantReport;
 use crate::sdp::OfferError;
 use crate::sink::{Publication, Sink};
 use crate::transport::ChannelId;
@@ -59,6 +60,11 @@ pub enum Command {
         room: RoomId,
         /// Who listens from now on.
         sink: Option<Box<dyn Sink>>,
+    },
+    /// Tells how every line and every publication is just now.
+    Report {
+        /// Called on the core's own thread: it hands over and returns.
+        tell: Box<dyn FnOnce(Vec<ParticipantReport>) + Send>,
     },
     /// The participant leaves: publications end, the transport closes.
     Leave {

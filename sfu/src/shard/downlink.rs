@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::bandwidth::{BandwidthEstimator, Bitrate, Pacer, Probe};
+use crate::bandwidth::{BandwidthEstimator, Bitrate, EstimatorReport, Pacer, Probe};
 use crate::egress::{Sent, SourcePacket};
 use crate::shard::outbox::{Outbox, Run};
 
@@ -28,6 +28,8 @@ pub(super) struct Downlink {
     /// When the first numbered packet was sent.
     first_sent: Option<Instant>,
     probing: Option<Probing>,
+    packets: u64,
+    bytes: u64,
 }
 
 /// A probe under way.
@@ -62,6 +64,8 @@ impl Downlink {
             next_number: FIRST_CYCLE,
             first_sent: None,
             probing: None,
+            packets: 0,
+            bytes: 0,
         }
     }
 
@@ -103,6 +107,15 @@ impl Downlink {
 
     fn has_sent_for(&self, now: Instant, time: Duration) -> bool {
         self.first_sent.is_some_and(|first| now.saturating_duration_since(first) >= time)
+    }
+
+    /// Packets and bytes sent in all, and bytes that wait.
+    pub(super) fn totals(&self) -> (u64, u64, usize) {
+        (self.packets, self.bytes, self.waiting_bytes)
+    }
+
+    pub(super) fn estimator_report(&self) -> Option<EstimatorReport> {
+        self.estimator.as_ref().map(|estimator| estimator.report())
     }
 
     /// The estimator, if there is one.
@@ -170,6 +183,8 @@ impl Downlink {
             build(buffer, start, number as u16);
             true
         });
+        self.packets += 1;
+        self.bytes += size as u64;
         if numbered {
             self.next_number += 1;
             self.first_sent.get_or_insert(now);

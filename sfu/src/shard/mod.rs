@@ -160,6 +160,14 @@ impl<T: Transport> Shard<T> {
                 self.request_keyframe(now, publication, encoding);
             }
             Command::SetSink { room, sink } => self.set_sink(now, room, sink),
+            Command::Report { tell } => {
+                let indices = self.participants.indices();
+                let reports = indices.into_iter().map(|index| {
+                    let participant = &self.participants[index];
+                    participant.report(now, self.rooms[participant.room].id)
+                });
+                tell(reports.collect());
+            }
             Command::Leave { participant } => self.leave(now, participant),
         }
     }

@@ -9,8 +9,9 @@ use bytes::BytesMut;
 use crate::codec::Kind;
 use crate::config::Limits;
 use crate::counters::Counters;
-use crate::id::{Mid, ParticipantId, PublicationId, Ssrc};
+use crate::id::{Mid, ParticipantId, PublicationId, RoomId, Ssrc};
 use crate::ingress::{ArrivalRecorder, RoundTrip};
+use crate::report::{ParticipantReport, SlotReport};
 use crate::rtcp;
 use crate::rtp::{ExtensionValues, RtpHeader};
 use crate::sdp::{IceCredentials, Negotiated};
@@ -371,6 +372,29 @@ impl<T: Transport> Participant<T> {
         }
         for blocks in blocks.chunks(MAX_REPORT_BLOCKS) {
             rtcp::write_receiver_report(out, self.ssrc, blocks);
+        }
+    }
+
+    /// How it is just now.
+    pub(super) fn report(&self, now: Instant, room: RoomId) -> ParticipantReport {
+        let slots = self.slots.iter().map(|slot| SlotReport {
+            mid: slot.mid,
+            publication: slot.publication(),
+            shown: slot.selector.current(),
+            allotted: slot.allotment.encoding,
+            paused: slot.allotment.paused,
+        });
+        let (packets_sent, bytes_sent, bytes_waiting) = self.downlink.totals();
+        ParticipantReport {
+            participant: self.id,
+            room,
+            estimate: self.downlink.estimator_report(),
+            round_trip: self.round_trip.measured(),
+            packets_sent,
+            bytes_sent,
+            bytes_waiting,
+            slots: slots.collect(),
+            publications: self.publications.iter().map(|publication| publication.report(now)).collect(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::egress::{SourceClock, SourceHistory, SourcePacket};
 use crate::id::{Mid, PublicationId, Rid, Ssrc};
 use crate::ingress::{Arrival, NackGenerator, RateMeter, ReceiveStream};
 use crate::keyframe::KeyframeRequester;
+use crate::report::{EncodingReport, PublicationReport};
 use crate::rtp::AudioLevel;
 use crate::sdp::{Extensions, MediaLine, PayloadFormat};
 use crate::shard::saving::Saving;
@@ -184,6 +185,18 @@ impl PublicationState {
     pub(super) fn bitrate(&self, now: Instant) -> Bitrate {
         let sending = (0..self.encodings.len()).filter(|&at| self.sends(now, at));
         sending.map(|at| self.encodings[at].rate.rate()).sum()
+    }
+
+    /// How it is just now.
+    pub(super) fn report(&self, now: Instant) -> PublicationReport {
+        let report = |(at, encoding): (usize, &Encoding)| EncodingReport {
+            height: encoding.height,
+            bitrate: encoding.rate.rate(),
+            sends: self.sends(now, at),
+            wanted: self.saving.wanted().get(at).copied().unwrap_or(true),
+        };
+        let encodings = self.encodings.iter().enumerate().map(report).collect();
+        PublicationReport { publication: self.id(), encodings }
     }
 
     fn sends(&self, now: Instant, at: usize) -> bool {

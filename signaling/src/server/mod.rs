@@ -3,6 +3,7 @@
 mod config;
 mod core_metrics;
 mod demo_class;
+mod media_report;
 mod pages;
 mod recording;
 mod serve;

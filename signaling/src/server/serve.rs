@@ -23,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::config::{Config, LogFormat};
 use super::core_metrics::CoreMetrics;
+use super::media_report;
 use super::recording::DiskRecorder;
 use super::{demo_class, pages, print};
 use crate::http::{Signaling, refusal};
@@ -86,7 +87,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let routes = routes(&config, &rooms, &tokens, recorder.recorder().store().clone());
     let http = tokio::spawn(listen(listener, routes, stopped.clone()));
-    let scrapes = tokio::spawn(listen(metrics_listener, metrics_routes(metrics), stopped));
+    let scrapes = tokio::spawn(listen(
+        metrics_listener,
+        metrics_routes(metrics).merge(media_report::routes(core.clone())),
+        stopped,
+    ));
     tracing::info!(http = %address, media = %core.local_addr(), metrics = %metrics_address, "ready");
     print(&format!("Simmer is ready: http://{address}/\n"))?;
 
