@@ -80,6 +80,19 @@ pub struct Sent {
     pub vp8: Option<Vp8Ids>,
 }
 
+/// Why something is not sent again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotAgain {
+    /// Nothing was sent under this number, or not yet.
+    Unknown,
+    /// It was sent so long ago that only a key frame helps.
+    TooLate,
+    /// It was sent again less than a round trip ago.
+    JustSent,
+    /// Retransmissions have had their share of what is sent.
+    OverBudget,
+}
+
 /// The last numbers of one slot, and how much of it may be sent again.
 #[derive(Debug, Default)]
 pub struct SentHistory {
@@ -94,39 +107,57 @@ pub struct SentHistory {
 struct Entry {
     sent: Sent,
     bytes: u32,
+    at: Instant,
     resent: Option<Instant>,
 }
 
 impl SentHistory {
     /// Notes what was sent, and that it took so many bytes. A packet so late that a newer one has its place is not kept.
     #[inline]
-    pub fn on_sent(&mut self, sent: Sent, bytes: usize) {
+    pub fn on_sent(&mut self, now: Instant, sent: Sent, bytes: usize) {
         if self.entries.is_empty() {
             self.entries.resize(SENT_PACKETS, None);
             self.budget = BUDGET_AT_FIRST;
         }
         let place = &mut self.entries[(sent.sequence % SENT_PACKETS as u64) as usize];
         if place.is_none_or(|kept| kept.sent.sequence <= sent.sequence) {
-            *place = Some(Entry { sent, bytes: bytes as u32, resent: None });
+            *place = Some(Entry { sent, bytes: bytes as u32, at: now, resent: None });
         }
         self.highest = self.highest.max(Some(sent.sequence));
         self.budget = (self.budget + bytes / BUDGET_SHARE).min(BUDGET_AT_MOST);
     }
 
-    /// What was sent under a number, if it may be sent again: not within `pace` of the last time, and within the budget.
-    pub fn resend(&mut self, now: Instant, sequence: u16, pace: Duration) -> Option<Sent> {
+    /// What was sent under a number, if it may be sent again: not within `pace` of the last time, not so late that nobody waits for it any more,
+    /// and within the budget, which may allow fewer than the `copies` that the line calls for.
+    pub fn resend(
+        &mut self,
+        now: Instant,
+        sequence: u16,
+        pace: Duration,
+        copies: usize,
+    ) -> Result<(Sent, usize), NotAgain> {
         let at = usize::from(sequence) % SENT_PACKETS;
-        let entry = self.entries.get_mut(at)?.as_mut()?;
+        let entry = self.entries.get_mut(at).and_then(Option::as_mut).ok_or(NotAgain::Unknown)?;
         if entry.sent.sequence as u16 != sequence {
-            return None;
+            let highest = self.highest.unwrap_or(0);
+            let wanted = highest.saturating_sub(u64::from((highest as u16).wrapping_sub(sequence)));
+            // What stands in its place is newer, or still the one before it: that has not been sent yet.
+            return Err(if entry.sent.sequence > wanted { NotAgain::TooLate } else { NotAgain::Unknown });
+        }
+        if now.saturating_duration_since(entry.at) > DEADLINE {
+            return Err(NotAgain::TooLate);
         }
         let pace = pace.clamp(PACE_AT_LEAST, PACE_AT_MOST);
         if entry.resent.is_some_and(|at| now.duration_since(at) < pace) {
-            return None;
+            return Err(NotAgain::JustSent);
         }
-        self.budget = self.budget.checked_sub(entry.bytes as usize)?;
+        let affordable = (self.budget / (entry.bytes as usize).max(1)).min(copies);
+        if affordable == 0 {
+            return Err(NotAgain::OverBudget);
+        }
+        self.budget -= entry.bytes as usize * affordable;
         entry.resent = Some(now);
-        Some(entry.sent)
+        Ok((entry.sent, affordable))
     }
 
     /// What was sent `back` packets before the last one; `None` when that is not kept.
@@ -151,6 +182,8 @@ const BUDGET_SHARE: usize = 4;
 const BUDGET_AT_FIRST: usize = 64 * 1024;
 /// After a long quiet time a burst of requests is bounded by this.
 const BUDGET_AT_MOST: usize = 512 * 1024;
+/// Older pictures than this are not waited for.
+const DEADLINE: Duration = Duration::from_millis(1000);
 const PACE_AT_LEAST: Duration = Duration::from_millis(10);
 const PACE_AT_MOST: Duration = Duration::from_millis(200);
 const _: () = assert!(65_536 % SENT_PACKETS == 0);

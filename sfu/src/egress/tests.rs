@@ -128,24 +128,43 @@ fn a_late_repair_does_not_drive_out_what_took_its_place() {
     let now = Instant::now();
     for sequence in 100_000..100_600 {
         if sequence != 100_010 {
-            history.on_sent(sent(sequence), 1000);
+            history.on_sent(now, sent(sequence), 1000);
         }
     }
-    history.on_sent(sent(100_010), 1000);
+    history.on_sent(now, sent(100_010), 1000);
     let pace = Duration::from_millis(50);
-    let again = |history: &mut SentHistory, sequence: u64| history.resend(now, sequence as u16, pace);
-    assert_eq!(again(&mut history, 100_010 + 512), Some(sent(100_010 + 512)));
-    assert_eq!(again(&mut history, 100_010), None);
+    let again = |history: &mut SentHistory, sequence: u64| history.resend(now, sequence as u16, pace, 1);
+    assert_eq!(again(&mut history, 100_010 + 512), Ok((sent(100_010 + 512), 1)));
+    assert_eq!(again(&mut history, 100_010), Err(NotAgain::TooLate));
 }
 
 #[test]
 fn a_first_packet_may_be_overtaken() {
+    let now = Instant::now();
     let mut history = SentHistory::default();
     for sequence in [100_001, 100_000] {
-        history.on_sent(sent(sequence), 1000);
+        history.on_sent(now, sent(sequence), 1000);
     }
-    let again = history.resend(Instant::now(), 100_000_u64 as u16, Duration::from_millis(50));
-    assert_eq!(again, Some(sent(100_000)));
+    let again = history.resend(now, 100_000_u64 as u16, Duration::from_millis(50), 1);
+    assert_eq!(again, Ok((sent(100_000), 1)));
+}
+
+#[test]
+fn what_is_asked_for_is_sent_again_at_the_pace_of_the_round_trip_and_not_too_late() {
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let pace = Duration::from_millis(50);
+    let mut history = SentHistory::default();
+    history.on_sent(start, sent(100_000), 1000);
+    history.on_sent(start, sent(100_513), 1000);
+    let not_yet = history.resend(start, 100_512_u64 as u16, pace, 1);
+    assert_eq!(not_yet, Err(NotAgain::Unknown), "its place is still its predecessor's");
+    let mut again = |ms| history.resend(at(ms), 100_000_u64 as u16, pace, 1);
+    assert_eq!(again(40), Ok((sent(100_000), 1)));
+    assert_eq!(again(80), Err(NotAgain::JustSent));
+    assert_eq!(again(90), Ok((sent(100_000), 1)));
+    assert_eq!(again(1_000), Ok((sent(100_000), 1)));
+    assert_eq!(again(1_050), Err(NotAgain::TooLate));
 }
 
 #[test]
@@ -156,13 +175,13 @@ fn another_picture_brings_no_new_budget() {
     for round in 0..50_u64 {
         let first = 100_000 + round * 20;
         for sequence in first..first + 20 {
-            history.on_sent(sent(sequence), 1000);
+            history.on_sent(now, sent(sequence), 1000);
         }
         resent += (first..first + 20)
-            .filter(|&sequence| history.resend(now, sequence as u16, Duration::ZERO).is_some())
+            .filter(|&sequence| history.resend(now, sequence as u16, Duration::ZERO, 1).is_ok())
             .count();
         history.clear();
-        assert_eq!(history.resend(now, first as u16, Duration::ZERO), None, "forgotten");
+        assert_eq!(history.resend(now, first as u16, Duration::ZERO, 1), Err(NotAgain::Unknown), "forgotten");
     }
     // A quarter of what was sent, and what there is at first.
     assert!((250..=250 + 66).contains(&resent), "{resent} of 1000");

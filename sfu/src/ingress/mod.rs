@@ -1,16 +1,16 @@
 //! What is kept of a publisher's streams: what came, what is missing, when it arrived.
 
 mod feedback;
+mod line_quality;
 mod nack;
 mod rate;
-mod round_trip;
 mod stream;
 
 #[cfg(test)]
 mod tests;
 
 pub use feedback::ArrivalRecorder;
+pub use line_quality::LineQuality;
 pub use nack::NackGenerator;
 pub use rate::RateMeter;
-pub use round_trip::RoundTrip;
 pub use stream::{Arrival, ReceiveStream};

@@ -70,15 +70,17 @@ impl NackGenerator {
             self.missing.pop_front();
             self.wants_keyframe = true;
         }
-        // A little later than the answer is due, so that what is on its way is not asked for again.
-        let pace = (round_trip + round_trip / 4).clamp(PACE_AT_LEAST, PACE_AT_MOST);
+        // A little later than the answer is due, so that what is on its way is not asked for again. What did not come then is late: it is asked for
+        // twice a round trip, since a publisher that has sent it again just now knows.
+        let patience = (round_trip + round_trip / 8).clamp(PACE_AT_LEAST, PACE_AT_MOST);
+        let hurry = (round_trip / 2).clamp(PACE_AT_LEAST, PACE_AT_MOST);
         for missing in &mut self.missing {
             if missing.next <= now {
-                missing.next = now + pace;
-                missing.asked = match missing.asked {
-                    Asked::Never => Asked::Once(now),
-                    Asked::Once(_) | Asked::Again => Asked::Again,
+                let (asked, pace) = match missing.asked {
+                    Asked::Never => (Asked::Once(now), patience),
+                    Asked::Once(_) | Asked::Again => (Asked::Again, hurry),
                 };
+                (missing.asked, missing.next) = (asked, now + pace);
                 wanted.push(missing.sequence);
             }
         }
@@ -137,7 +139,7 @@ mod tests {
         let (origin, mut nacks) = (origin(), NackGenerator::default());
         nacks.on_packet(origin, 6, false);
         nacks.on_packet(origin, 8, false);
-        let expected: Vec<u64> = (0..10).map(|turn| 10 + turn * 100).collect();
+        let expected: Vec<u64> = std::iter::once(10).chain((0..23).map(|turn| 100 + turn * 40)).collect();
         assert_eq!(turns(&mut nacks, origin, 5_000), expected);
         assert!(nacks.take_keyframe_wish());
         assert_eq!(nacks.poll_timeout(), None);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use crate::codec::Kind;
-use crate::egress::{Sent, SourcePacket};
+use crate::egress::{NotAgain, Sent, SourcePacket};
 use crate::id::Ssrc;
 use crate::rtcp::{self, RtcpPacket};
 use crate::shard::Shard;
@@ -163,10 +163,11 @@ impl<T: Transport> Shard<T> {
             }
         }
         let participant = &mut self.participants[index];
-        if let Some(fraction_lost) = loss.mean()
-            && let Some(estimator) = participant.downlink.estimator()
-        {
-            estimator.on_report(now, fraction_lost, participant.round_trip.measured());
+        if let Some(fraction_lost) = loss.mean() {
+            participant.line.on_loss(fraction_lost);
+            if let Some(estimator) = participant.downlink.estimator() {
+                estimator.on_report(now, fraction_lost, participant.line.measured_round_trip());
+            }
         }
         participant.downlink.follow_estimate(now);
         self.review(now, index, false);
@@ -197,7 +198,7 @@ impl<T: Transport> Shard<T> {
         let participant = &mut self.participants[index];
         let Some(at) = participant.slot_of(block.ssrc) else { return };
         if let Some(round_trip) = participant.slots[at].on_report(now, block) {
-            participant.round_trip.on_sample(round_trip);
+            participant.line.on_round_trip(round_trip);
         }
         loss.add(block.fraction_lost);
     }
@@ -207,10 +208,17 @@ impl<T: Transport> Shard<T> {
         let Some(participant) = self.participants.get_mut(index) else { return };
         let Some(at) = participant.slot_of(media) else { return };
         let Some(source) = participant.slots[at].source else { return };
-        let round_trip = participant.round_trip.value();
-        let Some(sent) = participant.slots[at].wanted_again(now, sequence, round_trip) else {
-            self.counters.retransmissions_refused += 1;
-            return;
+        let line = participant.line;
+        let (sent, copies) = match participant.slots[at].wanted_again(now, sequence, &line) {
+            Ok(again) => again,
+            Err(reason) => {
+                self.counters.retransmissions_refused += 1;
+                if reason == NotAgain::TooLate {
+                    // What builds upon it cannot be decoded: no need to wait until the client says so.
+                    self.wanted_keyframe(now, index, media);
+                }
+                return;
+            }
         };
         let Some(packet) = self.source_packet(&source, &sent) else {
             self.counters.retransmissions_refused += 1;
@@ -219,8 +227,10 @@ impl<T: Transport> Shard<T> {
         let participant = &mut self.participants[index];
         let Some(transport) = &mut participant.transport else { return };
         let slot = &mut participant.slots[at];
-        if slot.retransmit(now, &packet, &sent, transport, &mut participant.downlink).is_some() {
-            self.counters.packets_retransmitted += 1;
+        for _ in 0..copies {
+            if slot.retransmit(now, &packet, &sent, transport, &mut participant.downlink).is_some() {
+                self.counters.packets_retransmitted += 1;
+            }
         }
     }
 

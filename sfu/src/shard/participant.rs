@@ -10,7 +10,7 @@ use crate::codec::Kind;
 use crate::config::Limits;
 use crate::counters::Counters;
 use crate::id::{Mid, ParticipantId, PublicationId, RoomId, Ssrc};
-use crate::ingress::{ArrivalRecorder, RoundTrip};
+use crate::ingress::{ArrivalRecorder, LineQuality};
 use crate::report::{ParticipantReport, SlotReport};
 use crate::rtcp;
 use crate::rtp::{ExtensionValues, RtpHeader};
@@ -42,8 +42,7 @@ pub(super) struct Participant<T> {
     /// The numbers last said by `SlotsWanted`.
     pub(super) slots_wanted: (u16, u16),
     pub(super) downlink: Downlink,
-    /// Of its line, from reports and from repairs.
-    pub(super) round_trip: RoundTrip,
+    pub(super) line: LineQuality,
     /// It is in the shard's list of those with something to send.
     pub(super) queued: bool,
     /// Where the clocks of its slots begin.
@@ -95,7 +94,7 @@ impl<T: Transport> Participant<T> {
             view: View::default(),
             slots_wanted: (0, 0),
             downlink: Downlink::new(),
-            round_trip: RoundTrip::default(),
+            line: LineQuality::default(),
             queued: false,
             origin: None,
             ssrc,
@@ -257,7 +256,7 @@ impl<T: Transport> Participant<T> {
         let taken = publication.take(now, binding.encoding, received)?;
         counters.packets_repaired += u64::from(repaired);
         if let Some(round_trip) = taken.round_trip {
-            self.round_trip.on_sample(round_trip);
+            self.line.on_round_trip(round_trip);
         }
         self.next_report.get_or_insert(now + REPORT_INTERVAL);
         Some((binding.at, taken))
@@ -305,7 +304,7 @@ impl<T: Transport> Participant<T> {
         for encoding in self.publications.iter_mut().flat_map(|publication| &mut publication.encodings) {
             let Some(media) = encoding.ssrc else { continue };
             self.scratch.missing.clear();
-            encoding.nacks.poll(now, self.round_trip.value(), &mut self.scratch.missing);
+            encoding.nacks.poll(now, self.line.round_trip(), &mut self.scratch.missing);
             if !self.scratch.missing.is_empty() {
                 counters.nacks_sent += self.scratch.missing.len() as u64;
                 rtcp::write_nack(out, self.ssrc, media, &self.scratch.missing);
@@ -389,7 +388,7 @@ impl<T: Transport> Participant<T> {
             participant: self.id,
             room,
             estimate: self.downlink.estimator_report(),
-            round_trip: self.round_trip.measured(),
+            round_trip: self.line.measured_round_trip(),
             packets_sent,
             bytes_sent,
             bytes_waiting,

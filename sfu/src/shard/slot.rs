@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use crate::bandwidth::Restraint;
 use crate::codec::{Codec, Kind};
 use crate::egress::{
-    LayerSelector, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket, Vp8Munger,
+    LayerSelector, NotAgain, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket, Vp8Munger,
 };
 use crate::id::{Mid, PublicationId};
+use crate::ingress::LineQuality;
 use crate::rtcp::{ReportBlock, SenderInfo};
 use crate::rtp::{EgressHeader, write_header};
 use crate::sdp::{Extensions, MediaLine, PayloadFormat, SlotIdentity};
@@ -179,17 +180,22 @@ impl Slot {
             write_payload(buffer, packet, &sent);
             transport.seal_rtp(buffer, start, header_len, roc);
         });
-        self.sent.on_sent(sent, size);
+        self.sent.on_sent(now, sent, size);
         let first = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
         Some((size, first))
     }
 
-    /// What was sent under a 16-bit sequence number, if it may be sent again now.
-    pub(super) fn wanted_again(&mut self, now: Instant, sequence: u16, round_trip: Duration) -> Option<Sent> {
-        // A little less than the round trip: a client that asks again has waited for one.
-        self.sent.resend(now, sequence, round_trip * 3 / 4)
+    /// What was sent under a 16-bit sequence number, if it may be sent again now, and how many copies.
+    pub(super) fn wanted_again(
+        &mut self,
+        now: Instant,
+        sequence: u16,
+        line: &LineQuality,
+    ) -> Result<(Sent, usize), NotAgain> {
+        // What was asked for earlier than that was asked for before the client could know.
+        self.sent.resend(now, sequence, line.round_trip() * 9 / 10, line.copies())
     }
 
     /// Something sent before, to be sent again as a probe of the line; `None` when there is nothing, or no retransmission stream for it.

@@ -95,8 +95,15 @@ pub struct Watched {
     rtx_ssrc: Ssrc,
     extender: Extender16,
     stream: ReceiveStream,
-    /// Missing numbers, with the time of the last request and how many were made.
-    missing: BTreeMap<u64, (Option<Instant>, u32)>,
+    missing: BTreeMap<u64, Missing>,
+    /// Something was given up: since when a key frame is waited for, and when it was asked for last.
+    wants_key: Option<Option<Instant>>,
+}
+
+#[derive(Clone, Copy)]
+struct Missing {
+    since: Instant,
+    asked: Option<Instant>,
 }
 
 struct Sending {
@@ -375,12 +382,24 @@ impl Client {
 
     fn repair(&mut self, now: Instant) {
         for slot in &mut self.slots {
-            let again = |asked: &Option<Instant>| asked.is_none_or(|at| now.duration_since(at) >= ASK_AGAIN);
+            let again = |asked: Option<Instant>| asked.is_none_or(|at| now.duration_since(at) >= ASK_AGAIN);
+            let before = slot.missing.len();
+            slot.missing.retain(|_, missing| now.duration_since(missing.since) < GIVE_UP);
+            if slot.missing.len() < before {
+                slot.wants_key.get_or_insert(None);
+            }
+            if let Some(asked) = &mut slot.wants_key
+                && asked.is_none_or(|at| now.duration_since(at) >= ASK_KEY_AGAIN)
+            {
+                *asked = Some(now);
+                let mut out = Vec::new();
+                rtcp::write_pli(&mut out, Ssrc(u32::from(self.plan.number)), slot.ssrc);
+                self.out.push_back(out.into());
+            }
             let mut wanted = Vec::new();
-            for (&number, (asked, times)) in &mut slot.missing {
-                if again(asked) && *times < ASK_AT_MOST {
-                    *asked = Some(now);
-                    *times += 1;
+            for (&number, missing) in &mut slot.missing {
+                if again(missing.asked) {
+                    missing.asked = Some(now);
                     wanted.push(number);
                 }
             }
@@ -407,6 +426,7 @@ impl Watched {
             extender: Extender16::default(),
             stream: ReceiveStream::new(90_000),
             missing: BTreeMap::new(),
+            wants_key: None,
         }
     }
 
@@ -423,14 +443,20 @@ impl Watched {
             self.contradictions += 1;
             return;
         };
-        let (first, last) = (self.received.keys().next(), self.received.keys().last());
-        if let (Some(&first), Some(&last)) = (first, last) {
+        let (first, last) = (self.received.keys().next().copied(), self.received.keys().last().copied());
+        if let (Some(first), Some(last)) = (first, last) {
             // The very first to arrive may have overtaken its predecessors.
             for lost in (last + 1..number).chain(number + 1..first) {
-                self.missing.insert(lost, (None, 0));
+                self.missing.insert(lost, Missing { since: now, asked: None });
             }
         }
         self.missing.remove(&number);
+        if mark.key && mark.part == 0 {
+            self.wants_key = None;
+        } else if first.is_none() {
+            // What came before it is unknown: nothing can be decoded.
+            self.wants_key = Some(None);
+        }
         if mark.key {
             self.first_key.get_or_insert(now);
         }
@@ -476,5 +502,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(2);
 const CHECK_AGAIN: Duration = Duration::from_millis(200);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 const REPAIR_EVERY: Duration = Duration::from_millis(10);
-const ASK_AGAIN: Duration = Duration::from_millis(60);
-const ASK_AT_MOST: u32 = 15;
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// What has not come by then is not waited for: a browser asks for a key frame.
+const GIVE_UP: Duration = Duration::from_millis(800);
+const ASK_KEY_AGAIN: Duration = Duration::from_millis(300);

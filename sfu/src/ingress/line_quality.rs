@@ -1,0 +1,76 @@
+//! How long a line takes there and back, and how much it loses.
+
+use std::time::Duration;
+
+/// A smoothed round trip (RFC 6298 section 2, without its variance), from reports and from repairs alike, and the loss that reports tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LineQuality {
+    round_trip: Option<Duration>,
+    /// Part of the packets lost on the way down, 0 to 1.
+    loss: f64,
+}
+
+impl LineQuality {
+    /// Takes a measured round trip. Beyond ten seconds it is none.
+    pub fn on_round_trip(&mut self, sample: Duration) {
+        if sample > MAX_ROUND_TRIP {
+            return;
+        }
+        self.round_trip = Some(match self.round_trip {
+            None => sample,
+            Some(smoothed) => (smoothed * 7 + sample) / 8,
+        });
+    }
+
+    /// Takes a reported loss, in 1/256.
+    pub fn on_loss(&mut self, fraction: u8) {
+        self.loss = self.loss * 0.75 + f64::from(fraction) / 256.0 * 0.25;
+    }
+
+    /// The present round trip; before the first measurement that of a good line.
+    pub fn round_trip(&self) -> Duration {
+        self.round_trip.unwrap_or(ROUND_TRIP_AT_FIRST)
+    }
+
+    /// What was measured, if anything was.
+    pub fn measured_round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    /// How many copies of a packet to send when it is asked for: on a line that loses often, but not so often that copies would take the place
+    /// of first sendings, a second one saves a round trip.
+    pub fn copies(&self) -> usize {
+        if (LOSES..LOSES_MUCH).contains(&self.loss) { 2 } else { 1 }
+    }
+}
+
+const ROUND_TRIP_AT_FIRST: Duration = Duration::from_millis(50);
+const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
+const LOSES: f64 = 0.02;
+/// Twice as much is most of what may be spent on retransmissions.
+const LOSES_MUCH: f64 = 0.08;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_follows_slowly_and_believes_no_nonsense() {
+        let mut line = LineQuality::default();
+        assert_eq!((line.round_trip(), line.measured_round_trip()), (ROUND_TRIP_AT_FIRST, None));
+        line.on_round_trip(Duration::from_millis(100));
+        line.on_round_trip(Duration::from_millis(180));
+        line.on_round_trip(Duration::from_secs(60));
+        assert_eq!(line.round_trip(), Duration::from_millis(110));
+    }
+
+    #[test]
+    fn a_second_copy_is_for_lines_that_lose_some() {
+        let copies = |fraction: u8| {
+            let mut line = LineQuality::default();
+            (0..20).for_each(|_| line.on_loss(fraction));
+            line.copies()
+        };
+        assert_eq!([0, 2, 13, 26, 51].map(copies), [1, 1, 2, 1, 1]);
+    }
+}
