@@ -2,6 +2,7 @@
 
 mod clients;
 mod continuity;
+mod encoders;
 mod hostile;
 mod rules;
 
