@@ -131,6 +131,11 @@ impl Offer {
         self.media().any(|media| matches!(media.direction, Direction::ReceiveOnly | Direction::SendReceive))
     }
 
+    /// Whether the client offers an audio or video m-line on which it receives and does not send.
+    pub fn only_receives_somewhere(&self) -> bool {
+        self.media().any(|media| media.direction == Direction::ReceiveOnly)
+    }
+
     fn media(&self) -> impl Iterator<Item = &Media> {
         self.lines.iter().filter_map(|line| match &line.body {
             Body::Media(media) => Some(media),

@@ -38,6 +38,7 @@ struct Table {
     connections: u64,
     said: Vec<(Carrier, Value)>,
     closed: Vec<(ConnectionId, u16)>,
+    replies: Vec<(RequestId, HttpReply)>,
     commands: Vec<Command>,
     recorded: Vec<RecordCommand>,
 }
@@ -58,6 +59,7 @@ impl Table {
             connections: 0,
             said: Vec::new(),
             closed: Vec::new(),
+            replies: Vec::new(),
             commands: Vec::new(),
             recorded: Vec::new(),
         }
@@ -67,6 +69,7 @@ impl Table {
         self.drain();
         self.said.clear();
         self.closed.clear();
+        self.replies.clear();
         self.commands.clear();
         self.recorded.clear();
     }
@@ -78,6 +81,7 @@ impl Table {
                     self.said.push((to, serde_json::from_slice(&text).expect("a message")));
                 }
                 Output::Close { connection, why } => self.closed.push((connection, why.code())),
+                Output::Reply { request, reply } => self.replies.push((request, reply)),
                 Output::Core(command) => self.commands.push(command),
                 Output::Record(command) => self.recorded.push(command),
             }
