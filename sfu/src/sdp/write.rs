@@ -45,8 +45,9 @@ pub(super) fn write(offer: &Offer, negotiated: &Negotiated, local: &Local<'_>) -
             }
         };
         text.accepted(line, &formats, local);
+        text.transport(negotiated.dtls_role, local);
         if line.mid == tagged {
-            text.transport(negotiated.dtls_role, local);
+            text.candidates(local.candidates);
         }
         match (&line.body, decision) {
             (Body::Media(offered), Some(decision)) => text.media(offered, decision),
@@ -130,7 +131,8 @@ impl Text {
         }
     }
 
-    /// What holds for the whole bundle.
+    /// What holds for the whole bundle. RFC 9143 section 7.1.3 has it on the tagged m-line alone; browsers repeat it, and aiortc takes no
+    /// m-line without it.
     fn transport(&mut self, role: DtlsRole, local: &Local<'_>) {
         self.credentials(local.ice);
         let digest = local.fingerprint.0.map(|byte| format!("{byte:02X}")).join(":");
@@ -140,7 +142,6 @@ impl Text {
             DtlsRole::Client => "active",
         };
         self.line(format_args!("a=setup:{setup}"));
-        self.candidates(local.candidates);
     }
 
     fn credentials(&mut self, ice: &IceCredentials) {

@@ -27,7 +27,10 @@ fn aiortc_repeats_the_transport_on_each_m_line() {
         codecs(&negotiated, "1"),
         [(Codec::Vp8, 97, Some(98)), (Codec::H264, 99, Some(100)), (Codec::H264, 101, Some(102))]
     );
-    assert_eq!(answer.matches("a=ice-ufrag:").count(), 1);
+    // And takes no answer that does not.
+    assert_eq!(answer.matches("a=ice-ufrag:ours\r\n").count(), 2);
+    assert_eq!(answer.matches("a=setup:passive\r\n").count(), 2);
+    assert_eq!(answer.matches("a=end-of-candidates\r\n").count(), 1);
 }
 
 #[test]
