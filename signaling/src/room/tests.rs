@@ -1,9 +1,11 @@
 //! What a room does, step by step.
 
+mod over_http;
+
 use serde_json::{Value, json};
 use simmer_sfu::codec::Codec;
 use simmer_sfu::id::{Mid, PublicationId};
-use simmer_sfu::message::{Data, Event as CoreEvent};
+use simmer_sfu::message::{Data, DisconnectReason, Event as CoreEvent};
 use simmer_sfu::sink::Publication as CorePublication;
 use simmer_sfu::view::{AudioWish as CoreAudioWish, SlotAssignment};
 
