@@ -1,10 +1,11 @@
-//! Offers of clients that are no browser, as WHIP brings them: recorded from aiortc, after their habits from the others.
+//! Offers of clients that are no browser, as WHIP brings them: recorded from aiortc 1.16 and GStreamer 1.22, after their habits from the others.
 
 use super::*;
 
 const AIORTC: &str = include_str!("../fixtures/aiortc_publish.sdp");
 const FFMPEG: &str = include_str!("../fixtures/ffmpeg_whip.sdp");
 const OBS: &str = include_str!("../fixtures/obs_whip.sdp");
+const WEBRTCBIN: &str = include_str!("../fixtures/gstreamer_webrtcbin.sdp");
 const GSTREAMER: &str = include_str!("../fixtures/gstreamer_whip.sdp");
 
 fn one_stream(ssrc: u32, repair: Option<u32>) -> Flow {
@@ -52,6 +53,17 @@ fn obs_says_it_once_for_the_session() {
     let camera = &negotiated.media[1];
     assert!(camera.codecs.iter().all(|codec| codec.nack && codec.pli && !codec.transport_cc));
     assert_eq!(camera.extensions, Extensions::default());
+}
+
+#[test]
+fn webrtcbin_means_sendonly_and_stands_behind_the_first_m_line() {
+    let (answer, negotiated) = negotiate(WEBRTCBIN, None).unwrap();
+    assert_eq!(*flow(&negotiated, "video0"), one_stream(98_690_222, None));
+    assert_eq!(*flow(&negotiated, "audio1"), one_stream(2_167_216_104, None));
+    assert_eq!(codecs(&negotiated, "video0"), [(Codec::Vp8, 96, None)]);
+    assert_eq!(codecs(&negotiated, "audio1"), [(Codec::Opus, 97, None)]);
+    assert_eq!(answer.matches("a=recvonly\r\n").count(), 2);
+    assert!(section(&answer, 1)[0].starts_with("m=audio 40000 "), "bundle-only is not stopped");
 }
 
 #[test]
