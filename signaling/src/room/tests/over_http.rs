@@ -258,6 +258,13 @@ fn a_viewer_sees_the_newest_screen_else_the_oldest_camera() {
     let screen = table.publish(anas, "1", 1);
     let seen = (vec![screen.clone(), camera.clone(), second.clone()], vec![voice.clone(), sound.clone()]);
     assert_eq!(table.view(), seen);
+    let (ben, _) = table.join("ben", Role::Participant);
+    table.say(ben, offer());
+    let bens = table.core();
+    let newest = table.publish(bens, "1", 0);
+    assert_eq!(table.view().0, [newest, screen, camera.clone(), second]);
+    table.say(ben, json!({"type": "leave"}));
+    assert_eq!(table.view(), seen);
 
     table.opened(3, "second", Purpose::Watch { publication: Some(camera.clone()) }, &watch());
     assert_eq!(table.view(), (vec![camera], vec![sound]));
