@@ -4,13 +4,13 @@ CARGO ?= cargo
 JS := signaling/js
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test format lint unit layering docs-check client metrics-check browser bench fuzz
+.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench fuzz
 
 run:
 	.ci/install build
 	$(CARGO) run --release
 
-test: lint unit layering docs-check client metrics-check browser
+test: lint unit layering docs-check client metrics-check interop browser
 
 format:
 	$(CARGO) fmt --all
@@ -41,6 +41,12 @@ metrics-check:
 	.ci/install build tools
 	$(CARGO) build -p simmer-signaling --locked
 	.ci/check-metrics "$(abspath $(TARGET))/debug/simmer" "$(abspath $(TARGET))/tools"
+
+# aiortc, which nobody here wrote, publishes over WHIP and plays over WHEP.
+interop:
+	.ci/install build interop
+	$(CARGO) build -p simmer-signaling --locked
+	SIMMER_BIN="$(abspath $(TARGET))/debug/simmer" "$(abspath $(TARGET))/interop/bin/python" signaling/tests/interop/whip.py
 
 browser:
 	.ci/install build node media browser

@@ -30,6 +30,16 @@ pub enum Command {
         /// The offer, at most [`crate::Limits::offer_bytes`] long.
         sdp: String,
     },
+    /// New ICE credentials of this participant's client, without an offer (RFC 9725 section 4.3.3); answered by [`Event::Answered`] with
+    /// a fragment that has ours.
+    RestartIce {
+        /// Who.
+        participant: ParticipantId,
+        /// Comes back with the answer.
+        request: u64,
+        /// The fragment, at most [`crate::Limits::offer_bytes`] long.
+        fragment: String,
+    },
     /// Replaces the participant's view.
     SetView {
         /// Who.
@@ -86,13 +96,13 @@ pub enum Data {
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The answer to [`Command::Offer`], or why there is none. After an error the session is as it was before.
+    /// The answer to [`Command::Offer`] or [`Command::RestartIce`], or why there is none. After an error the session is as it was before.
     Answered {
         /// Who offered.
         participant: ParticipantId,
         /// As in the offer.
         request: u64,
-        /// The answer's SDP.
+        /// The answer's SDP, or fragment.
         answer: Result<String, OfferError>,
     },
     /// ICE and DTLS are up: media flows from here on.

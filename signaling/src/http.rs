@@ -1,4 +1,4 @@
-//! The routes of the library: the WebSocket and the health check.
+//! The routes of the library: the WebSocket, WHIP and WHEP, and the health check.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use axum::routing::get;
 use crate::protocol::SUBPROTOCOL;
 use crate::session::Rooms;
 use crate::token::Tokens;
-use crate::ws;
+use crate::{whip, ws};
 
 /// What the routes stand on.
 #[derive(Clone)]
@@ -22,18 +22,22 @@ pub struct Signaling {
     pub rooms: Rooms,
     /// Who may come in.
     pub tokens: Tokens,
-    /// Origins whose pages may open a WebSocket, besides the server's own, such as `https://class.example`.
+    /// Origins whose pages may connect, besides the server's own, such as `https://class.example`.
     pub allowed_origins: Arc<[String]>,
 }
 
 impl Signaling {
-    /// `GET /v1/ws` and `GET /healthz`.
+    /// `GET /v1/ws`, `POST /v1/whip/{room}`, `POST /v1/whep/{room}` with their sessions, and `GET /healthz`.
     pub fn routes(self) -> Router {
-        Router::new().route("/v1/ws", get(web_socket)).route("/healthz", get(health)).with_state(self)
+        Router::new()
+            .route("/v1/ws", get(web_socket))
+            .route("/healthz", get(health))
+            .merge(whip::routes(&self))
+            .with_state(self)
     }
 
-    /// Whether a page of this request's origin may open a WebSocket. What is no browser sends no origin.
-    fn origin_is_allowed(&self, headers: &HeaderMap) -> bool {
+    /// Whether a page of this request's origin may connect. What is no browser sends no origin.
+    pub(crate) fn origin_is_allowed(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(ORIGIN) else { return true };
         let Ok(origin) = origin.to_str() else { return false };
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());

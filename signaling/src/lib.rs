@@ -1,7 +1,7 @@
 //! Simmer's rooms and how clients talk to them.
 //!
 //! [`protocol`] is what is said, [`room`] what it means, told the time and without IO; [`session`] runs rooms on tokio, [`Signaling`] serves
-//! them over WebSockets. Media and recording are behind [`MediaCore`] and [`Recorder`].
+//! them over WebSockets, and over WHIP and WHEP. Media and recording are behind [`MediaCore`] and [`Recorder`].
 
 mod http;
 pub mod limits;
@@ -12,6 +12,7 @@ pub mod recorder;
 pub mod room;
 pub mod session;
 pub mod token;
+mod whip;
 mod ws;
 
 #[cfg(feature = "server")]

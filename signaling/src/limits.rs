@@ -11,6 +11,8 @@ pub struct Limits {
     pub offer_bytes: usize,
     /// From the WebSocket's opening to the hello.
     pub hello: Duration,
+    /// From an offer over HTTP to its answer.
+    pub reply: Duration,
     /// How long a session stays without a WebSocket.
     pub grace: Duration,
     /// How often the room's clock is told.
@@ -92,6 +94,7 @@ impl Default for Limits {
             message_bytes: 64 * 1024,
             offer_bytes: 512 * 1024,
             hello: Duration::from_secs(10),
+            reply: Duration::from_secs(10),
             grace: Duration::from_secs(60),
             clock_interval: Duration::from_secs(5),
             ping_interval: Duration::from_secs(10),

@@ -16,7 +16,7 @@ pub struct Metrics {
     pub websockets: IntGauge,
     /// WebSockets opened.
     pub websockets_opened: IntCounter,
-    /// WebSockets refused by their origin.
+    /// WebSockets and requests of WHIP and WHEP refused by their origin.
     pub origins_refused: IntCounter,
     /// WebSockets closed by the server, by close code.
     pub closes: IntCounterVec,
@@ -59,7 +59,10 @@ impl Metrics {
             recordings: gauge("simmer_recordings", "Rooms being recorded."),
             websockets: gauge("simmer_websockets", "Open WebSockets."),
             websockets_opened: counter("simmer_websockets_opened_total", "WebSockets opened."),
-            origins_refused: counter("simmer_origins_refused_total", "WebSockets refused by their origin."),
+            origins_refused: counter(
+                "simmer_origins_refused_total",
+                "WebSockets and requests of WHIP and WHEP refused by their origin.",
+            ),
             closes: counters("simmer_websocket_closes_total", "WebSockets closed by the server.", &["code"]),
             received: counters("simmer_messages_received_total", "Messages received.", &["type", "carrier"]),
             sent: counters("simmer_messages_sent_total", "Messages sent.", &["type", "carrier"]),

@@ -16,7 +16,7 @@ use crate::protocol::{
 };
 use crate::room::{Admission, Close, ConnectionId, written};
 use crate::session::{Input, OpenError, Outbox, Outgoing, OutgoingReceiver, RoomHandle, Rooms, outbox};
-use crate::token::{Claims, Tokens};
+use crate::token::Tokens;
 
 /// Serves one WebSocket until it is closed. A panic ends it alone.
 pub(crate) async fn serve(socket: WebSocket, rooms: Rooms, tokens: Tokens) {
@@ -155,7 +155,8 @@ impl Connection {
         let Ok(claims) = self.tokens.verify(&hello.token) else {
             return Err(Some(Refusal::new(ErrorCode::BadToken, "The token does not open this room.")));
         };
-        let admission = admission(&claims, &hello, self.rooms.limits())?;
+        let admission = Admission::new(&claims, hello.name.as_deref(), self.rooms.limits())
+            .map_err(|text| Refusal::new(ErrorCode::BadName, text))?;
         self.enter(&claims.room, admission, hello, outbox).await
     }
 
@@ -225,21 +226,6 @@ impl Refusal {
     fn too_large() -> Self {
         Self::new(ErrorCode::TooLarge, "The message is too large.")
     }
-}
-
-/// Who comes, by the token, and by the hello where the token leaves it open.
-fn admission(claims: &Claims, hello: &Hello, limits: &Limits) -> Result<Admission, Option<Refusal>> {
-    let name = claims.name.as_deref().or(hello.name.as_deref()).unwrap_or("Guest").trim();
-    if name.is_empty() || name.chars().count() > limits.name_chars || name.chars().any(char::is_control) {
-        let text = "A name has 1 to 40 characters and no control characters.";
-        return Err(Some(Refusal::new(ErrorCode::BadName, text)));
-    }
-    Ok(Admission {
-        identity: claims.sub.clone(),
-        name: name.to_owned(),
-        role: claims.role,
-        rights: claims.rights(),
-    })
 }
 
 /// Whether the frame was refused for its size.

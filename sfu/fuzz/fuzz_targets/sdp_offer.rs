@@ -1,11 +1,12 @@
 #![no_main]
-//! Any text as an offer, or a browser's with some lines changed; what is accepted is answered, and offered again it goes on.
+//! Any text as an offer and as a fragment, or a real client's offer with some lines changed; what is accepted is answered, and offered
+//! again it goes on.
 
 use libfuzzer_sys::fuzz_target;
 use simmer_sfu::Limits;
 use simmer_sfu::codec::Kind;
 use simmer_sfu::id::{Mid, Ssrc};
-use simmer_sfu::sdp::{self, Fingerprint, IceCredentials, Local, Negotiated, Offer, SlotIdentity};
+use simmer_sfu::sdp::{self, Fingerprint, Fragment, IceCredentials, Local, Negotiated, Offer, SlotIdentity};
 
 fn answer(offer: &Offer, previous: Option<&Negotiated>) -> Option<(String, Negotiated)> {
     let ice = IceCredentials { ufrag: "ours".to_owned(), pwd: "oursoursoursoursoursours".to_owned() };
@@ -26,11 +27,13 @@ fn answer(offer: &Offer, previous: Option<&Negotiated>) -> Option<(String, Negot
     sdp::answer(offer, previous, local).ok()
 }
 
-const OFFERS: [&str; 4] = [
+const OFFERS: [&str; 6] = [
     include_str!("../../src/sdp/fixtures/chromium_narrowed.sdp"),
     include_str!("../../src/sdp/fixtures/chromium_sendrecv.sdp"),
     include_str!("../../src/sdp/fixtures/firefox_publish.sdp"),
     include_str!("../../src/sdp/fixtures/chromium_publish.sdp"),
+    include_str!("../../src/sdp/fixtures/aiortc_publish.sdp"),
+    include_str!("../../src/sdp/fixtures/gstreamer_whip.sdp"),
 ];
 
 /// Text that begins like a description as it is; else a number of an offer, and then changes to its lines: where, how, with what.
@@ -65,6 +68,9 @@ fn text(data: &[u8]) -> Option<String> {
 fuzz_target!(|data: &[u8]| {
     let Some(text) = text(data) else { return };
     let limits = Limits::default();
+    if let Ok(fragment) = Fragment::parse(&text, &limits) {
+        assert!(fragment.ice().is_none_or(|ice| ice.ufrag.len() >= 4 && ice.pwd.len() >= 22));
+    }
     let Ok(offer) = Offer::parse(&text, &limits) else { return };
     let (written, negotiated) = answer(&offer, None).expect("a first offer is answered");
     assert!(negotiated.media.len() <= limits.media_lines);

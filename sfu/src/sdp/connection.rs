@@ -21,6 +21,11 @@ impl<'a> Sources<'a, '_> {
         self.sections.iter().copied().chain([self.session])
     }
 
+    /// Whether any credentials are named.
+    pub(super) fn name_credentials(&self) -> bool {
+        self.first("ice-ufrag").is_some() || self.first("ice-pwd").is_some()
+    }
+
     /// The credentials of RFC 8839 section 5.4.
     pub(super) fn ice(&self) -> Result<IceCredentials, OfferError> {
         if self.session.has("ice-lite") {

@@ -2,6 +2,7 @@
 
 use super::OfferError;
 use super::PayloadFormat;
+use super::extensions::Direction;
 use super::lines::{Attribute, Section, malformed, parse_number};
 use crate::codec::{Codec, Kind};
 
@@ -16,15 +17,20 @@ pub(super) struct Format {
 
 /// Finds the codecs of ours on an m-line, in the client's order. What is not ours (other codecs, red, ulpfec, flexfec,
 /// comfort noise, telephone events) is left out, and so is a second payload type that says the same as one before it.
-pub(super) fn formats(section: &Section<'_>, kind: Kind) -> Result<Vec<Format>, OfferError> {
+pub(super) fn formats(
+    section: &Section<'_>,
+    kind: Kind,
+    direction: Direction,
+) -> Result<Vec<Format>, OfferError> {
     let offered = Offered::read(section)?;
     let retransmissions = match kind {
         Kind::Audio => [None; PAYLOAD_TYPES],
         Kind::Video => offered.retransmissions(VIDEO_CLOCK_RATE),
     };
+    let silent_h264 = direction.sends() && !offered.listed.iter().any(Entry::fragments_h264);
     let mut formats: Vec<Format> = Vec::new();
     for entry in &offered.listed {
-        let Some((codec, parameters)) = entry.codec(kind) else { continue };
+        let Some((codec, parameters)) = entry.codec(kind, silent_h264) else { continue };
         let repeated = |other: &Format| other.format.codec == codec && other.format.parameters == parameters;
         if formats.iter().any(repeated) {
             continue;
@@ -155,8 +161,15 @@ impl<'a> Offered<'a> {
 }
 
 impl Entry<'_> {
-    /// The codec and the parameters to answer with, or `None` when it is not one of ours.
-    fn codec(&self, kind: Kind) -> Option<(Codec, String)> {
+    /// Whether it is H.264 that names the packetization mode which every browser has.
+    fn fragments_h264(&self) -> bool {
+        let is_h264 = self.encoding.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("H264/"));
+        is_h264 && parameter(self.parameters, "packetization-mode") == Some("1")
+    }
+
+    /// The codec and the parameters to answer with, or `None` when it is not one of ours. With `silent_h264`, H.264 need not name its
+    /// packetization mode: encoders without a word of it send what every decoder takes.
+    fn codec(&self, kind: Kind, silent_h264: bool) -> Option<(Codec, String)> {
         let mut fields = self.encoding.split('/');
         let codec = Codec::from_name(fields.next()?)?;
         let clock_rate: u32 = parse_number(fields.next()?)?;
@@ -171,10 +184,10 @@ impl Entry<'_> {
         {
             return None;
         }
-        Some((codec, self.answered_parameters(codec)?))
+        Some((codec, self.answered_parameters(codec, silent_h264)?))
     }
 
-    fn answered_parameters(&self, codec: Codec) -> Option<String> {
+    fn answered_parameters(&self, codec: Codec, silent_h264: bool) -> Option<String> {
         let number = |name: &str| parameter(self.parameters, name).filter(|value| is_short_number(value));
         let echo = |names: &[&str]| {
             let said = names.iter().filter_map(|name| Some(format!("{name}={}", number(name)?)));
@@ -199,14 +212,17 @@ impl Entry<'_> {
                 Some(_) => None,
             },
             Codec::H264 => {
-                if parameter(self.parameters, "packetization-mode") != Some("1") {
-                    return None;
+                match parameter(self.parameters, "packetization-mode") {
+                    Some("1") => {}
+                    None if silent_h264 => {}
+                    _ => return None,
                 }
                 let modes = echo(&["level-asymmetry-allowed", "packetization-mode"]);
                 match parameter(self.parameters, "profile-level-id") {
                     None => Some(modes),
                     Some(id) if id.len() == 6 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-                        Some(format!("{modes};profile-level-id={id}"))
+                        let separator = if modes.is_empty() { "" } else { ";" };
+                        Some(format!("{modes}{separator}profile-level-id={id}"))
                     }
                     Some(_) => None,
                 }

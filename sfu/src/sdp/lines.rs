@@ -53,26 +53,41 @@ impl<'a> Description<'a> {
             let line = line.strip_suffix('\r').unwrap_or(line);
             let (letter, value) = split_line(line)?;
             head = head.after(letter, value)?;
-            match letter {
-                b'm' if description.sections.len() >= media_lines => {
-                    return Err(OfferError::TooManyLines { limit: media_lines });
-                }
-                b'm' => description.sections.push(Section::parse(value)?),
-                b'a' => {
-                    let attributes = match description.sections.last_mut() {
-                        Some(section) => &mut section.attributes,
-                        None => &mut description.attributes,
-                    };
-                    attributes.0.push(Attribute::parse(value)?);
-                }
-                _ => {}
-            }
+            description.take(letter, value, media_lines)?;
         }
         match head {
             Head::Version | Head::Origin | Head::Name => Err(malformed("it ends before the s= line")),
             Head::Rest { timed: false } => Err(malformed("there is no t= line before the first m= line")),
             Head::Rest { timed: true } => Ok(description),
         }
+    }
+
+    /// Cuts a fragment, which has attributes and m-lines but no head (RFC 8840 section 9).
+    pub(super) fn fragment(text: &'a str, media_lines: usize) -> Result<Self, OfferError> {
+        let mut description = Self { attributes: Attributes::default(), sections: Vec::new() };
+        for line in text.trim_end_matches(['\r', '\n']).split('\n') {
+            let (letter, value) = split_line(line.strip_suffix('\r').unwrap_or(line))?;
+            description.take(letter, value, media_lines)?;
+        }
+        Ok(description)
+    }
+
+    fn take(&mut self, letter: u8, value: &'a str, media_lines: usize) -> Result<(), OfferError> {
+        match letter {
+            b'm' if self.sections.len() >= media_lines => {
+                return Err(OfferError::TooManyLines { limit: media_lines });
+            }
+            b'm' => self.sections.push(Section::parse(value)?),
+            b'a' => {
+                let attributes = match self.sections.last_mut() {
+                    Some(section) => &mut section.attributes,
+                    None => &mut self.attributes,
+                };
+                attributes.0.push(Attribute::parse(value)?);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 

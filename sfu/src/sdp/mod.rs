@@ -7,12 +7,15 @@
 //! text -- lines --> sections -- connection, formats, extensions, streams --> Offer
 //! Offer + previous Negotiated + Local -- answer --> Negotiated -- write --> text
 //! ```
+//!
+//! What a client that speaks HTTP sends after its offer is a [`Fragment`].
 
 mod answer;
 mod connection;
 mod error;
 mod extensions;
 mod formats;
+mod fragment;
 mod lines;
 mod negotiated;
 mod offer;
@@ -24,8 +27,10 @@ mod tests;
 
 pub use answer::{Local, answer};
 pub use error::OfferError;
+pub use fragment::Fragment;
 pub use negotiated::{
     DtlsRole, Extensions, Fingerprint, Flow, IceCredentials, MediaLine, Negotiated, PayloadFormat,
     SlotIdentity,
 };
 pub use offer::Offer;
+pub(crate) use write::write_fragment;

@@ -31,6 +31,8 @@ pub struct Offer {
 pub(super) struct Line {
     /// Absent on some stopped m-lines only.
     pub(super) mid: Option<Mid>,
+    /// Whether the mid is ours, because the offer's only m-line has none: the answer does not name it then.
+    pub(super) nameless: bool,
     pub(super) media: String,
     pub(super) protocol: String,
     /// The first of its formats, which a rejected m-line is answered with.
@@ -75,7 +77,8 @@ impl Offer {
         }
         let description = Description::parse(text, limits.media_lines)?;
         let bundle = bundle(&description)?;
-        let mids = mids(&description)?;
+        let mut mids = mids(&description)?;
+        let nameless = name_the_only_line(&description, &mut mids, bundle.as_deref());
         let active = active(&description, &mids, bundle.as_deref())?;
         let sources = Sources {
             sections: active.iter().map(|section| &section.attributes).collect(),
@@ -84,7 +87,7 @@ impl Offer {
         let ice = sources.ice()?;
         let fingerprint = sources.fingerprint()?;
         let setup = sources.setup()?;
-        let lines = lines(&description, mids, bundle.as_deref(), limits)?;
+        let lines = lines(&description, mids, nameless, bundle.as_deref(), limits)?;
         require_one_served(&lines)?;
         require_rtcp_mux(&description, &active)?;
         require_one_meaning_per_extension_id(&lines)?;
@@ -126,6 +129,11 @@ impl Offer {
     /// Whether the client offers to receive audio or video.
     pub fn receives_media(&self) -> bool {
         self.media().any(|media| matches!(media.direction, Direction::ReceiveOnly | Direction::SendReceive))
+    }
+
+    /// Whether the client offers an audio or video m-line on which it receives and does not send.
+    pub fn only_receives_somewhere(&self) -> bool {
+        self.media().any(|media| media.direction == Direction::ReceiveOnly)
     }
 
     fn media(&self) -> impl Iterator<Item = &Media> {
@@ -178,6 +186,17 @@ fn mids(description: &Description<'_>) -> Result<Vec<Option<Mid>>, OfferError> {
     description.sections.iter().map(mid_of).collect()
 }
 
+/// Names the m-line of an offer that has one only, and no use for a name (RFC 5888 came later than what some devices speak). Its place.
+fn name_the_only_line(
+    description: &Description<'_>,
+    mids: &mut [Option<Mid>],
+    bundle: Option<&[Mid]>,
+) -> Option<usize> {
+    let ([_], [mid @ None], None) = (description.sections.as_slice(), mids, bundle) else { return None };
+    *mid = Mid::new(b"0").ok();
+    Some(0)
+}
+
 fn parse_mid(text: &str) -> Result<Mid, OfferError> {
     let mid = if is_token(text) { Mid::new(text.as_bytes()).ok() } else { None };
     mid.ok_or(malformed("a mid is not a token of at most 16 characters"))
@@ -222,13 +241,14 @@ fn is_stopped(section: &Section<'_>, bundle: Option<&[Mid]>) -> bool {
 fn lines(
     description: &Description<'_>,
     mids: Vec<Option<Mid>>,
+    nameless: Option<usize>,
     bundle: Option<&[Mid]>,
     limits: &Limits,
 ) -> Result<Vec<Line>, OfferError> {
     let mut lines: Vec<Line> = Vec::new();
     let mut has_data = false;
     let direction = direction(&description.attributes)?.unwrap_or(Direction::SendReceive);
-    for (section, mid) in description.sections.iter().zip(mids) {
+    for (place, (section, mid)) in description.sections.iter().zip(mids).enumerate() {
         let kind = match section.media {
             "audio" => Some(Kind::Audio),
             "video" => Some(Kind::Video),
@@ -248,6 +268,7 @@ fn lines(
         let format = section.formats.split(' ').next().unwrap_or_default();
         lines.push(Line {
             mid,
+            nameless: nameless == Some(place),
             media: section.media.to_owned(),
             protocol: section.protocol.to_owned(),
             format: format.to_owned(),
@@ -264,11 +285,11 @@ fn media(
     session_direction: Direction,
     limits: &Limits,
 ) -> Result<Option<Media>, OfferError> {
-    let formats = formats(section, kind)?;
+    let direction = direction(&section.attributes)?.unwrap_or(session_direction);
+    let formats = formats(section, kind, direction)?;
     if formats.is_empty() {
         return Ok(None);
     }
-    let direction = direction(&section.attributes)?.unwrap_or(session_direction);
     let extensions = extensions::offered(&section.attributes)?;
     let mut simulcast = Simulcast::default();
     let mut announced = Vec::new();

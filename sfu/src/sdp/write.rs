@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::answer::way;
 use super::extensions;
 use super::offer::{Body, Line, Media, SCTP_PORT};
-use super::{DtlsRole, Flow, Local, MediaLine, Negotiated, Offer, SlotIdentity};
+use super::{DtlsRole, Flow, IceCredentials, Local, MediaLine, Negotiated, Offer, SlotIdentity};
 use crate::codec::{Codec, Kind};
 use crate::id::Mid;
 
@@ -45,8 +45,9 @@ pub(super) fn write(offer: &Offer, negotiated: &Negotiated, local: &Local<'_>) -
             }
         };
         text.accepted(line, &formats, local);
+        text.transport(negotiated.dtls_role, local);
         if line.mid == tagged {
-            text.transport(negotiated.dtls_role, local);
+            text.candidates(local.candidates);
         }
         match (&line.body, decision) {
             (Body::Media(offered), Some(decision)) => text.media(offered, decision),
@@ -56,6 +57,24 @@ pub(super) fn write(offer: &Offer, negotiated: &Negotiated, local: &Local<'_>) -
             }
         }
     }
+    text.0
+}
+
+/// Writes the fragment that answers an ICE restart (RFC 9725 section 4.3.3), with our new credentials. Its m-line says nothing but whose
+/// candidates they are (RFC 8840 section 9.2).
+pub(crate) fn write_fragment(
+    negotiated: &Negotiated,
+    ice: &IceCredentials,
+    candidates: &[SocketAddr],
+) -> String {
+    let mut text = Text::default();
+    text.line(format_args!("a=ice-lite"));
+    text.line(format_args!("m=audio {DISCARD_PORT} RTP/AVP 0"));
+    if let Some(line) = negotiated.media.iter().find(|line| line.flow != Flow::Nothing) {
+        text.line(format_args!("a=mid:{}", line.mid));
+    }
+    text.credentials(ice);
+    text.candidates(candidates);
     text.0
 }
 
@@ -107,15 +126,15 @@ impl Text {
         };
         self.line(format_args!("m={} {port} {} {formats}", line.media, line.protocol));
         self.line(format_args!("c=IN {family} {address}"));
-        if let Some(mid) = line.mid {
+        if let Some(mid) = line.mid.filter(|_| !line.nameless) {
             self.line(format_args!("a=mid:{mid}"));
         }
     }
 
-    /// What holds for the whole bundle.
+    /// What holds for the whole bundle. RFC 9143 section 7.1.3 has it on the tagged m-line alone; browsers repeat it, and aiortc takes no
+    /// m-line without it.
     fn transport(&mut self, role: DtlsRole, local: &Local<'_>) {
-        self.line(format_args!("a=ice-ufrag:{}", local.ice.ufrag));
-        self.line(format_args!("a=ice-pwd:{}", local.ice.pwd));
+        self.credentials(local.ice);
         let digest = local.fingerprint.0.map(|byte| format!("{byte:02X}")).join(":");
         self.line(format_args!("a=fingerprint:sha-256 {digest}"));
         let setup = match role {
@@ -123,7 +142,15 @@ impl Text {
             DtlsRole::Client => "active",
         };
         self.line(format_args!("a=setup:{setup}"));
-        for (candidate, preference) in local.candidates.iter().zip((0..=u16::MAX).rev()) {
+    }
+
+    fn credentials(&mut self, ice: &IceCredentials) {
+        self.line(format_args!("a=ice-ufrag:{}", ice.ufrag));
+        self.line(format_args!("a=ice-pwd:{}", ice.pwd));
+    }
+
+    fn candidates(&mut self, candidates: &[SocketAddr]) {
+        for (candidate, preference) in candidates.iter().zip((0..=u16::MAX).rev()) {
             self.candidate(*candidate, preference);
         }
         self.line(format_args!("a=end-of-candidates"));

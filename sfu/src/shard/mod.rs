@@ -147,6 +147,14 @@ impl<T: Transport> Shard<T> {
                 self.after_transport(now, index);
                 self.arm(index);
             }
+            Command::RestartIce { participant, request, fragment } => {
+                let Some(&index) = self.by_id.get(&participant) else { return };
+                self.current = Some(index);
+                let answer = self.restart_ice(now, index, &fragment);
+                self.events.push_back(Event::Answered { participant, request, answer });
+                self.after_transport(now, index);
+                self.arm(index);
+            }
             Command::SetView { participant, view } => {
                 let Some(&index) = self.by_id.get(&participant) else { return };
                 self.current = Some(index);

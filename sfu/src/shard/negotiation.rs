@@ -8,7 +8,9 @@ use rand_chacha::ChaCha20Rng;
 use crate::codec::Kind;
 use crate::id::{Mid, PublicationId, Ssrc};
 use crate::message::Event;
-use crate::sdp::{self, Flow, IceCredentials, Local, MediaLine, Negotiated, Offer, OfferError, SlotIdentity};
+use crate::sdp::{
+    self, Flow, Fragment, IceCredentials, Local, MediaLine, Negotiated, Offer, OfferError, SlotIdentity,
+};
 use crate::shard::Shard;
 use crate::shard::publication::PublicationState;
 use crate::shard::slot::{Slot, SlotStart};
@@ -42,6 +44,31 @@ impl<T: Transport> Shard<T> {
         self.participants[index].session_version += 1;
         self.connect(now, index, local_ice, &negotiated, restarted);
         self.follow(now, index, negotiated);
+        Ok(answer)
+    }
+
+    /// Takes the client's new credentials from a fragment and answers with ours. Credentials it has told already keep what there is.
+    pub(super) fn restart_ice(
+        &mut self,
+        now: Instant,
+        index: usize,
+        fragment: &str,
+    ) -> Result<String, OfferError> {
+        let fragment = Fragment::parse(fragment, &self.config.limits)?;
+        let offered =
+            fragment.ice().ok_or(OfferError::Malformed { reason: "it names no ICE credentials" })?;
+        let participant = &self.participants[index];
+        let (Some(negotiated), Some(ice)) = (&participant.negotiated, &participant.ice) else {
+            return Err(OfferError::Discontinuous { reason: "nothing was negotiated before" });
+        };
+        if *offered == negotiated.ice {
+            return Ok(sdp::write_fragment(negotiated, ice, &self.config.candidates));
+        }
+        let negotiated = Negotiated { ice: offered.clone(), ..negotiated.clone() };
+        let local = fresh_credentials(&mut self.rng);
+        let answer = sdp::write_fragment(&negotiated, &local, &self.config.candidates);
+        self.connect(now, index, local, &negotiated, true);
+        self.participants[index].negotiated = Some(negotiated);
         Ok(answer)
     }
 

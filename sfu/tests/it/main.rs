@@ -6,5 +6,6 @@
 
 mod crowd;
 mod fault;
+mod restart;
 mod simulation;
 mod transport;

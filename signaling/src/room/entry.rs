@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::http::HttpSession;
 use super::member::{Member, Session};
 use super::rate::Buckets;
 use super::{Admission, Carrier, Close, ConnectionId, Entry, Output, Refusal, Room, millis};
@@ -31,8 +32,20 @@ impl Room {
             (Some(id), Some(resume)) if self.may_resume(&id, resume) => {
                 self.resume(now, connection, &id, admission, resume.after);
             }
-            (Some(id), _) => self.come_back(now, connection, id, admission),
-            (None, _) => self.enter(now, connection, admission),
+            _ => {
+                let id = self.take_place(now, admission);
+                self.open_session(&id, Some(connection), None);
+                let seq = self.log.last_seq();
+                self.welcome(now, connection, &id, false, seq, true);
+            }
+        }
+    }
+
+    /// Makes somebody who was admitted a participant who is about to open a session. Their id.
+    pub(super) fn take_place(&mut self, now: Instant, admission: Admission) -> String {
+        match self.identities.get(&admission.identity).cloned() {
+            Some(id) => self.come_back(now, id, admission),
+            None => self.enter(now, admission),
         }
     }
 
@@ -103,7 +116,7 @@ impl Room {
         }
     }
 
-    fn admit(&mut self, now: Instant, admission: &Admission) -> Result<(), (Refusal, Close)> {
+    pub(super) fn admit(&mut self, now: Instant, admission: &Admission) -> Result<(), (Refusal, Close)> {
         if self.ended {
             return Err((Refusal::new(ErrorCode::RoomEnded, "The room has ended."), Close::Ended));
         }
@@ -168,10 +181,10 @@ impl Room {
     }
 
     /// Somebody the room knows starts a new session, and ends the one they may have.
-    fn come_back(&mut self, now: Instant, connection: ConnectionId, id: String, admission: Admission) {
+    fn come_back(&mut self, now: Instant, id: String, admission: Admission) -> String {
         self.drop_media(now, &id);
         let replaced = self.end_session(now, &id, Close::Replaced);
-        let Some(member) = self.members.get_mut(&id) else { return };
+        let Some(member) = self.members.get_mut(&id) else { return id };
         let changed = member.info.name != admission.name || member.info.role != admission.role;
         member.info.name = admission.name;
         member.info.role = admission.role;
@@ -181,10 +194,10 @@ impl Room {
         if !replaced || changed {
             self.append(now, Some(&id), EventBody::Joined { participant });
         }
-        self.open_session(now, connection, id);
+        id
     }
 
-    fn enter(&mut self, now: Instant, connection: ConnectionId, admission: Admission) {
+    fn enter(&mut self, now: Instant, admission: Admission) -> String {
         let Admission { identity, name, role, rights } = admission;
         let id = self.hex::<8>("p");
         let info = Participant { id: id.clone(), name, role };
@@ -200,28 +213,35 @@ impl Room {
         self.identities.insert(identity, id.clone());
         self.members.insert(id.clone(), member);
         self.append(now, Some(&id), EventBody::Joined { participant: info });
-        self.open_session(now, connection, id);
+        id
     }
 
-    fn open_session(&mut self, now: Instant, connection: ConnectionId, id: String) {
+    /// Gives a participant a session: on a WebSocket, or opened over HTTP.
+    pub(super) fn open_session(
+        &mut self,
+        id: &str,
+        connection: Option<ConnectionId>,
+        http: Option<HttpSession>,
+    ) {
         let session = Session {
             id: self.hex::<16>("s"),
             secret: self.hex::<32>(""),
             former_secret: None,
-            connection: Some(connection),
+            connection,
             ends_at: None,
             missed: false,
             bad_frames: 0,
             view: None,
+            http,
             media: None,
         };
-        if let Some(member) = self.members.get_mut(&id) {
+        if let Some(member) = self.members.get_mut(id) {
             member.session = Some(session);
         }
         self.empty_since = None;
-        self.connections.insert(connection, id.clone());
-        let seq = self.log.last_seq();
-        self.welcome(now, connection, &id, false, seq, true);
+        if let Some(connection) = connection {
+            self.connections.insert(connection, id.to_owned());
+        }
     }
 
     fn welcome(
@@ -284,6 +304,7 @@ impl Room {
         if self.present() == 0 {
             self.empty_since = Some(now);
         }
+        self.release(session.http, why);
         true
     }
 

@@ -24,8 +24,7 @@ impl Room {
         let Some(member) = self.members.get_mut(id) else { return };
         let rights = member.rights;
         let judged = member.buckets.take(Class::Offer, now).map_err(Refusal::rate);
-        let limits = simmer_sfu::Limits { offer_bytes: self.config.limits.offer_bytes, ..Default::default() };
-        if let Err(refusal) = judged.and_then(|()| judge(&offer.sdp, &limits, rights)) {
+        if let Err(refusal) = judged.and_then(|()| judge(&offer.sdp, &self.core_limits(), rights)) {
             self.refuse(from, Some(offer.id), refusal);
             return;
         }
@@ -42,6 +41,11 @@ impl Room {
         let participant = media.core;
         let command = Command::Offer { participant, request: offer.id, sdp: offer.sdp };
         self.outputs.push_back(Output::Core(command));
+    }
+
+    /// The core's limits of what a client may say.
+    pub(super) fn core_limits(&self) -> simmer_sfu::Limits {
+        simmer_sfu::Limits { offer_bytes: self.config.limits.offer_bytes, ..Default::default() }
     }
 
     pub(super) fn set_view(&mut self, now: Instant, id: &str, from: Carrier, view: &View) {
@@ -71,12 +75,15 @@ impl Room {
     pub fn handle_core(&mut self, now: Instant, event: CoreEvent) {
         match event {
             CoreEvent::Answered { participant, request, answer } => {
-                self.answered(participant, request, answer)
+                self.answered(now, participant, request, answer)
             }
             CoreEvent::Connected { participant, .. } => {
                 self.transport(participant, MediaMessage { state: MediaState::Connected, reason: None });
             }
             CoreEvent::Disconnected { participant, reason } => {
+                if self.lost_over_http(now, participant, reason == DisconnectReason::Closed) {
+                    return;
+                }
                 let reason = Some(reason_name(reason).to_owned());
                 self.transport(participant, MediaMessage { state: MediaState::Lost, reason });
             }
@@ -177,7 +184,7 @@ impl Room {
         }
     }
 
-    fn join_core(&mut self, id: &str) {
+    pub(super) fn join_core(&mut self, id: &str) {
         let participant = ParticipantId((u64::from(self.config.number) << 32) | u64::from(self.next_core));
         self.next_core = self.next_core.wrapping_add(1);
         let room = self.core_id();
@@ -192,7 +199,17 @@ impl Room {
         }
     }
 
-    fn answered(&mut self, participant: ParticipantId, request: u64, answer: Result<String, OfferError>) {
+    fn answered(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        request: u64,
+        answer: Result<String, OfferError>,
+    ) {
+        let Some(id) = self.cores.get(&participant).cloned() else { return };
+        if self.answered_over_http(now, &id, request, &answer) {
+            return;
+        }
         let Some((id, media)) = self.media_of(participant) else { return };
         match answer {
             Ok(sdp) => {
@@ -255,6 +272,7 @@ impl Room {
         };
         self.publications.push(PublicationState { publication: publication.clone(), muted: false });
         self.append(now, Some(&id), EventBody::Published { publication });
+        self.restage();
     }
 
     fn unpublished(&mut self, now: Instant, publication: &str) {
@@ -263,6 +281,7 @@ impl Room {
         };
         let owner = self.publications.remove(at).publication.participant;
         self.append(now, Some(&owner), EventBody::Unpublished { publication: publication.to_owned() });
+        self.restage();
     }
 
     fn media_of(&mut self, participant: ParticipantId) -> Option<(String, &mut Media)> {
@@ -284,7 +303,7 @@ fn judge(sdp: &str, limits: &simmer_sfu::Limits, rights: Rights) -> Result<(), R
     Ok(())
 }
 
-fn offer_refusal(error: &OfferError) -> Refusal {
+pub(super) fn offer_refusal(error: &OfferError) -> Refusal {
     let code = match error {
         OfferError::TooLarge { .. } | OfferError::TooManyLines { .. } => ErrorCode::OfferTooLarge,
         OfferError::Malformed { .. } => ErrorCode::BadOffer,

@@ -7,6 +7,7 @@ use simmer_sfu::id::ParticipantId;
 use simmer_sfu::transport::ChannelId;
 use simmer_sfu::view::View;
 
+use super::http::HttpSession;
 use super::keys::KeyRing;
 use super::rate::Buckets;
 use super::{Carrier, ConnectionId};
@@ -38,6 +39,8 @@ pub(super) struct Session {
     /// Bad frames in a row on the WebSocket.
     pub(super) bad_frames: u8,
     pub(super) view: Option<View>,
+    /// When it was opened over HTTP; it has no WebSocket then, and needs none.
+    pub(super) http: Option<HttpSession>,
     pub(super) media: Option<Media>,
 }
 

@@ -9,6 +9,7 @@
 
 mod actions;
 mod entry;
+mod http;
 mod keys;
 mod log;
 mod media;
@@ -16,6 +17,7 @@ mod member;
 mod rate;
 mod recording;
 mod snapshot;
+mod stage;
 mod steps;
 
 #[cfg(test)]
@@ -39,7 +41,9 @@ use crate::limits::Limits;
 use crate::protocol::{
     Clock, ErrorCode, ErrorMessage, Event, EventBody, PublicationState, Rights, Role, ServerMessage,
 };
+use crate::token::Claims;
 
+pub use http::{Expects, HttpReply, HttpRequest, Purpose, RequestId};
 pub use log::{Entry, LogStore, MemoryLog};
 pub use recording::{RecordCommand, RecorderEvent};
 pub use steps::{NoSuchStep, StepBoard};
@@ -72,6 +76,22 @@ pub struct Admission {
     pub role: Role,
     /// What they may do.
     pub rights: Rights,
+}
+
+impl Admission {
+    /// Who comes, by the token, and by the name they give themselves where the token leaves it open. The error is a sentence.
+    pub(crate) fn new(claims: &Claims, name: Option<&str>, limits: &Limits) -> Result<Self, &'static str> {
+        let name = claims.name.as_deref().or(name).unwrap_or("Guest").trim();
+        if name.is_empty() || name.chars().count() > limits.name_chars || name.chars().any(char::is_control) {
+            return Err("A name has 1 to 40 characters and no control characters.");
+        }
+        Ok(Self {
+            identity: claims.sub.clone(),
+            name: name.to_owned(),
+            role: claims.role,
+            rights: claims.rights(),
+        })
+    }
 }
 
 /// Why a WebSocket is closed.
@@ -136,6 +156,13 @@ pub enum Output {
         connection: ConnectionId,
         /// Why.
         why: Close,
+    },
+    /// Reply to a request that came over HTTP.
+    Reply {
+        /// Which.
+        request: RequestId,
+        /// The reply.
+        reply: HttpReply,
     },
     /// Tell the media core.
     Core(Command),

@@ -196,7 +196,7 @@ impl World {
                         self.clients[at].channel = Some((participant, channel));
                     }
                 }
-                Output::Core(_) | Output::Record(_) => {}
+                Output::Core(_) | Output::Record(_) | Output::Reply { .. } => {}
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What a room does, step by step.
 
+mod over_http;
+
 use serde_json::{Value, json};
 use simmer_sfu::codec::Codec;
 use simmer_sfu::id::{Mid, PublicationId};
-use simmer_sfu::message::{Data, Event as CoreEvent};
+use simmer_sfu::message::{Data, DisconnectReason, Event as CoreEvent};
 use simmer_sfu::sink::Publication as CorePublication;
 use simmer_sfu::view::{AudioWish as CoreAudioWish, SlotAssignment};
 
@@ -38,6 +40,7 @@ struct Table {
     connections: u64,
     said: Vec<(Carrier, Value)>,
     closed: Vec<(ConnectionId, u16)>,
+    replies: Vec<(RequestId, HttpReply)>,
     commands: Vec<Command>,
     recorded: Vec<RecordCommand>,
 }
@@ -58,6 +61,7 @@ impl Table {
             connections: 0,
             said: Vec::new(),
             closed: Vec::new(),
+            replies: Vec::new(),
             commands: Vec::new(),
             recorded: Vec::new(),
         }
@@ -67,6 +71,7 @@ impl Table {
         self.drain();
         self.said.clear();
         self.closed.clear();
+        self.replies.clear();
         self.commands.clear();
         self.recorded.clear();
     }
@@ -78,6 +83,7 @@ impl Table {
                     self.said.push((to, serde_json::from_slice(&text).expect("a message")));
                 }
                 Output::Close { connection, why } => self.closed.push((connection, why.code())),
+                Output::Reply { request, reply } => self.replies.push((request, reply)),
                 Output::Core(command) => self.commands.push(command),
                 Output::Record(command) => self.recorded.push(command),
             }

@@ -183,6 +183,11 @@ impl Rooms {
         Ok(handle)
     }
 
+    /// The room of this id, if it is there.
+    pub(crate) fn find(&self, id: &str) -> Option<RoomHandle> {
+        self.registry().by_id.get(id).cloned()
+    }
+
     async fn supervise(self, id: String, number: u32, task: RoomTask) {
         tracing::debug!("begins");
         let ran = tokio::spawn(task.run(self.clone(), id.clone()).in_current_span()).await;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use simmer_sfu::id::{ParticipantId, RoomId};
 use simmer_sfu::message::{Command, Data, Event};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::outbox::Outbox;
 use super::rooms::{Rooms, Shared, unix_millis};
@@ -15,7 +15,8 @@ use crate::metrics::Metrics;
 use crate::protocol::{ClientMessage, Refused, Resume};
 use crate::recorder::{BeginRequest, RunningRecording};
 use crate::room::{
-    Admission, Carrier, Close, ConnectionId, Counts, Output, RecordCommand, RecorderEvent, Room,
+    Admission, Carrier, Close, ConnectionId, Counts, HttpReply, HttpRequest, Output, RecordCommand,
+    RecorderEvent, RequestId, Room,
 };
 
 /// What comes into a room.
@@ -26,6 +27,8 @@ pub(crate) enum Input {
     Disconnect(ConnectionId),
     /// A message came on a WebSocket.
     Message(ConnectionId, Result<ClientMessage, Refused>),
+    /// A request came over HTTP.
+    Http { request: HttpRequest, reply: oneshot::Sender<HttpReply> },
     /// The core tells something.
     Core(Event),
     /// The recorder tells something.
@@ -53,6 +56,9 @@ struct Held {
     participants: BTreeSet<ParticipantId>,
     recording: Option<Box<dyn RunningRecording>>,
     outboxes: HashMap<ConnectionId, Outbox>,
+    /// Who waits for a reply over HTTP. To drop one tells them that the room is gone.
+    waiting: HashMap<RequestId, oneshot::Sender<HttpReply>>,
+    next_request: u64,
     metrics: Metrics,
     present: i64,
     recorded: i64,
@@ -94,6 +100,8 @@ impl RoomTask {
             participants: BTreeSet::new(),
             recording: None,
             outboxes: HashMap::new(),
+            waiting: HashMap::new(),
+            next_request: 0,
             metrics: shared.config.metrics.clone(),
             present: 0,
             recorded: 0,
@@ -149,6 +157,12 @@ impl RoomTask {
                 self.room.disconnect(now, connection);
             }
             Input::Message(connection, message) => self.room.handle(now, connection, message),
+            Input::Http { request, reply } => {
+                let id = RequestId(self.held.next_request);
+                self.held.next_request += 1;
+                self.held.waiting.insert(id, reply);
+                self.room.handle_http(now, id, request);
+            }
             Input::Core(event) => self.room.handle_core(now, event),
             Input::Recorder(event) => self.room.handle_recorder(now, event),
             Input::Begun(Some(recording)) => {
@@ -188,6 +202,12 @@ impl RoomTask {
                 Output::Close { connection, why } => {
                     if let Some(outbox) = self.held.outboxes.remove(&connection) {
                         outbox.close(why);
+                    }
+                }
+                Output::Reply { request, reply } => {
+                    let Some(waiting) = self.held.waiting.remove(&request) else { continue };
+                    if let Err(HttpReply::Opened { session, .. }) = waiting.send(reply) {
+                        self.room.abandon(now, &session);
                     }
                 }
                 Output::Core(command) => {

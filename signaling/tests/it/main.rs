@@ -7,3 +7,4 @@ mod golden;
 mod hostile;
 mod server;
 mod sessions;
+mod whip;

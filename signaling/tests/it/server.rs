@@ -1,11 +1,11 @@
 //! The library's server on a port of its own, with a core that only takes notes.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use simmer_sfu::id::ParticipantId;
-use simmer_sfu::message::Command;
+use simmer_sfu::message::{Command, Event};
 use simmer_signaling::limits::Limits;
 use simmer_signaling::metrics::Metrics;
 use simmer_signaling::protocol::Role;
@@ -30,6 +30,8 @@ pub(crate) struct NotingCore {
     pub(crate) joined: Mutex<Vec<ParticipantId>>,
     pub(crate) left: Mutex<Vec<ParticipantId>>,
     pub(crate) panics_at_offer: u64,
+    /// Through which it answers every offer, if it does.
+    pub(crate) answers: OnceLock<Feed>,
 }
 
 impl MediaCore for NotingCore {
@@ -39,6 +41,12 @@ impl MediaCore for NotingCore {
             Command::Leave { participant } => self.left.lock().expect("a lock").push(participant),
             Command::Offer { request, .. } if request == self.panics_at_offer => {
                 panic!("as the test wants it")
+            }
+            Command::Offer { participant, request, .. }
+            | Command::RestartIce { participant, request, .. } => {
+                if let Some(feed) = self.answers.get() {
+                    feed.core(Event::Answered { participant, request, answer: Ok("v=0".to_owned()) });
+                }
             }
             _ => {}
         }
@@ -51,6 +59,13 @@ pub(crate) const PANIC: u64 = 666;
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
+    }
+
+    /// With a core that answers.
+    pub(crate) async fn answering() -> Self {
+        let server = Self::start().await;
+        assert!(server.core.answers.set(server.feed.clone()).is_ok());
+        server
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Limits)) -> Self {

@@ -2,6 +2,7 @@
 
 mod clients;
 mod continuity;
+mod encoders;
 mod hostile;
 mod rules;
 
@@ -35,6 +36,11 @@ fn negotiate_within(
             slot: &mut slot,
         },
     )
+}
+
+/// Our certificate, as an answer names it.
+fn fingerprint_line() -> String {
+    format!("a=fingerprint:sha-256 {}", ["AB"; 32].join(":"))
 }
 
 fn slot(mid: Mid, kind: Kind) -> SlotIdentity {

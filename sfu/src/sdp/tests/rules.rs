@@ -40,7 +40,6 @@ fn unsupported(text: &str) -> &'static str {
 #[test]
 fn the_whole_answer_to_one_m_line() {
     let (answer, negotiated) = negotiate(&audio("a=setup:actpass\r\na=sendonly\r\n"), None).unwrap();
-    let ours = ["AB"; 32].join(":");
     let expected = [
         "v=0",
         "o=- 7 3 IN IP4 0.0.0.0",
@@ -53,7 +52,7 @@ fn the_whole_answer_to_one_m_line() {
         "a=mid:a",
         "a=ice-ufrag:ours",
         "a=ice-pwd:oursoursoursoursoursours",
-        &format!("a=fingerprint:sha-256 {ours}"),
+        &fingerprint_line(),
         "a=setup:passive",
         // 126 * 2^24 + preference * 2^8 + 255 (RFC 8445 section 5.1.2.1)
         "a=candidate:0 1 udp 2130706431 192.0.2.1 40000 typ host",
