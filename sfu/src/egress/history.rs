@@ -78,6 +78,18 @@ pub struct Sent {
     pub timestamp: u32,
     /// The codec's numbers that were put in.
     pub vp8: Option<Vp8Ids>,
+    /// What else was in its header, once it was written.
+    pub marks: Marks,
+}
+
+/// What a packet's header says beyond the source's own: without a retransmission stream it is sent again as it was, to the byte, since two
+/// different packets under one number would give away the cipher's key (RFC 7714 section 8.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Marks {
+    /// The transport-wide number.
+    pub transport_number: Option<u16>,
+    /// Whether it named its m-line.
+    pub mid: bool,
 }
 
 /// Why something is not sent again.
@@ -151,13 +163,12 @@ impl SentHistory {
         if entry.resent.is_some_and(|at| now.duration_since(at) < pace) {
             return Err(NotAgain::JustSent);
         }
-        let affordable = (self.budget / (entry.bytes as usize).max(1)).min(copies);
-        if affordable == 0 {
-            return Err(NotAgain::OverBudget);
-        }
-        self.budget -= entry.bytes as usize * affordable;
+        // Further copies come out of what is to spare: the first one of another packet does more.
+        let copies = if self.budget < BUDGET_TO_SPARE { 1 } else { copies };
+        let bytes = entry.bytes as usize * copies;
+        self.budget = self.budget.checked_sub(bytes).ok_or(NotAgain::OverBudget)?;
         entry.resent = Some(now);
-        Ok((entry.sent, affordable))
+        Ok((entry.sent, copies))
     }
 
     /// What was sent `back` packets before the last one; `None` when that is not kept.
@@ -180,6 +191,7 @@ const SENT_PACKETS: usize = 512;
 const BUDGET_SHARE: usize = 4;
 /// So that a loss right at the beginning can be repaired.
 const BUDGET_AT_FIRST: usize = 64 * 1024;
+const BUDGET_TO_SPARE: usize = 16 * 1024;
 /// After a long quiet time a burst of requests is bounded by this.
 const BUDGET_AT_MOST: usize = 512 * 1024;
 /// Older pictures than this are not waited for.

@@ -10,7 +10,7 @@ mod vp8_munger;
 mod tests;
 
 pub use clock::{SlotClock, SourceClock};
-pub use history::{NotAgain, Sent, SentHistory, SourceHistory, SourcePacket};
+pub use history::{Marks, NotAgain, Sent, SentHistory, SourceHistory, SourcePacket};
 pub use munger::{Munged, RtpMunger};
 pub use selector::{LayerSelector, Selection};
 pub use vp8_munger::Vp8Munger;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::bandwidth::Restraint;
 use crate::codec::{Codec, Kind};
 use crate::egress::{
-    LayerSelector, NotAgain, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket, Vp8Munger,
+    LayerSelector, Marks, NotAgain, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket,
+    Vp8Munger,
 };
 use crate::id::{Mid, PublicationId};
 use crate::ingress::LineQuality;
@@ -94,7 +95,11 @@ impl Slot {
     /// Takes over what a new negotiation says of the m-line.
     pub(super) fn renegotiate(&mut self, line: &MediaLine) {
         self.formats.clone_from(&line.codecs);
-        self.extensions = line.extensions;
+        if self.extensions != line.extensions {
+            // Under other ids nothing can be sent again as it was.
+            self.extensions = line.extensions;
+            self.sent.clear();
+        }
     }
 
     pub(super) fn publication(&self) -> Option<PublicationId> {
@@ -155,6 +160,7 @@ impl Slot {
             sequence: munged.sequence,
             timestamp: munged.timestamp,
             vp8,
+            marks: Marks::default(),
         };
         self.clock.on_sent(munged.timestamp, time);
         Some(Munged { sent, switched: selection == Selection::Switch })
@@ -171,16 +177,18 @@ impl Slot {
         downlink: &mut Downlink,
     ) -> Option<(usize, bool)> {
         let source = self.source?;
-        let header = self.header(&source, packet, &sent);
+        let header = EgressHeader { mid: self.name(), ..self.header(&source, packet, &sent) };
         let roc = rollover(sent.sequence);
         let id = self.extensions.transport_cc;
+        let mut marks = Marks { transport_number: None, mid: header.mid.is_some() };
         let size = downlink.send(now, id.is_some(), |buffer, start, number| {
+            marks.transport_number = id.map(|_| number);
             let header = EgressHeader { transport_cc: id.map(|id| (id, number)), ..header };
             let header_len = write_header(buffer, &header);
             write_payload(buffer, packet, &sent);
             transport.seal_rtp(buffer, start, header_len, roc);
         });
-        self.sent.on_sent(now, sent, size);
+        self.sent.on_sent(now, Sent { marks, ..sent }, size);
         let first = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
@@ -215,25 +223,31 @@ impl Slot {
         downlink: &mut Downlink,
     ) -> Option<usize> {
         let source = self.source?;
-        let mut header = self.header(&source, packet, sent);
-        let mut roc = rollover(sent.sequence);
-        let rtx = source.rtx_payload_type.zip(self.identity.rtx_ssrc);
-        if let Some((payload_type, ssrc)) = rtx {
-            header.payload_type = payload_type;
-            header.ssrc = ssrc;
-            header.sequence = self.rtx_sequence as u16;
-            roc = rollover(self.rtx_sequence);
-            self.rtx_sequence += 1;
-        }
+        let header = self.header(&source, packet, sent);
         let id = self.extensions.transport_cc;
+        let Some((payload_type, ssrc)) = source.rtx_payload_type.zip(self.identity.rtx_ssrc) else {
+            let header = EgressHeader {
+                mid: self.extensions.mid.map(|id| (id, self.mid)).filter(|_| sent.marks.mid),
+                transport_cc: id.zip(sent.marks.transport_number),
+                ..header
+            };
+            let size = downlink.send(now, false, |buffer, start, _| {
+                let header_len = write_header(buffer, &header);
+                write_payload(buffer, packet, sent);
+                transport.seal_rtp(buffer, start, header_len, rollover(sent.sequence));
+            });
+            return Some(size);
+        };
+        let sequence = self.rtx_sequence;
+        self.rtx_sequence += 1;
+        let header =
+            EgressHeader { payload_type, ssrc, sequence: sequence as u16, mid: self.name(), ..header };
         let size = downlink.send(now, id.is_some(), |buffer, start, number| {
             let header = EgressHeader { transport_cc: id.map(|id| (id, number)), ..header };
             let header_len = write_header(buffer, &header);
-            if rtx.is_some() {
-                buffer.extend_from_slice(&(sent.sequence as u16).to_be_bytes());
-            }
+            buffer.extend_from_slice(&(sent.sequence as u16).to_be_bytes());
             write_payload(buffer, packet, sent);
-            transport.seal_rtp(buffer, start, header_len, roc);
+            transport.seal_rtp(buffer, start, header_len, rollover(sequence));
         });
         Some(size)
     }
@@ -260,7 +274,7 @@ impl Slot {
             timestamp: self.munger.last_timestamp(),
             ssrc,
             padding: true,
-            mid: self.named(),
+            mid: self.name(),
             transport_cc: None,
             audio_level: None,
         };
@@ -300,7 +314,7 @@ impl Slot {
     }
 
     /// The m-line, as long as the client has to be told.
-    fn named(&self) -> Option<(u8, Mid)> {
+    fn name(&self) -> Option<(u8, Mid)> {
         if self.mid_acknowledged { None } else { self.extensions.mid.map(|id| (id, self.mid)) }
     }
 
@@ -312,7 +326,7 @@ impl Slot {
             timestamp: sent.timestamp,
             ssrc: self.identity.ssrc,
             padding: false,
-            mid: self.named(),
+            mid: None,
             transport_cc: None,
             audio_level: self.extensions.audio_level.zip(packet.audio_level),
         }

@@ -6,6 +6,7 @@
 
 mod crowd;
 mod fault;
+mod repeat;
 mod restart;
 mod simulation;
 mod transport;
