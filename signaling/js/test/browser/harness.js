@@ -63,8 +63,10 @@ export async function startServer(t) {
 async function launch(data, port) {
   const target = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
   const binary = process.env.SIMMER_BIN ?? path.join(target, 'debug', 'simmer');
+  const addresses = (process.env.MEDIA_ADDRESSES ?? '127.0.0.1').split(',');
   const child = spawn(binary, [
-    'serve', '--listen', `127.0.0.1:${port}`, '--advertise', '127.0.0.1', '--data', data, '--metrics-listen', '127.0.0.1:0',
+    'serve', '--listen', `127.0.0.1:${port}`, ...addresses.flatMap((address) => ['--advertise', address]),
+    '--data', data, '--metrics-listen', '127.0.0.1:0',
   ], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   return child;
 }
