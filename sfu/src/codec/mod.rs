@@ -1,12 +1,20 @@
 //! Codecs by name, and what the core reads of their payloads.
 
+mod bits;
+pub mod dependency;
 mod keyframe;
+mod layer;
+mod picture;
 pub mod vp8;
+pub mod vp9;
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
+
+pub use layer::Layer;
+pub use picture::{PictureId, PictureIds, PictureNumbers};
 
 /// Audio or video.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -81,8 +89,8 @@ pub struct PayloadInfo {
     pub starts_keyframe: bool,
     /// Width and height in pixels, where a key frame tells them.
     pub dimensions: Option<(u16, u16)>,
-    /// The descriptor, for VP8.
-    pub vp8: Option<vp8::Vp8Descriptor>,
+    /// The running numbers of its picture, for VP8 and VP9.
+    pub numbers: Option<PictureNumbers>,
 }
 
 impl PayloadInfo {
@@ -96,7 +104,7 @@ impl PayloadInfo {
                 Self {
                     starts_keyframe: vp8.is_some_and(|descriptor| descriptor.starts_keyframe),
                     dimensions: vp8.and_then(|descriptor| descriptor.dimensions),
-                    vp8,
+                    numbers: vp8.map(|descriptor| descriptor.numbers),
                 }
             }
             Codec::Vp9 => Self { starts_keyframe: keyframe::vp9(payload), ..Self::default() },

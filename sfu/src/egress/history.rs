@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::codec::PayloadInfo;
-use crate::codec::vp8::Vp8Ids;
+use crate::codec::{PayloadInfo, PictureIds};
 use crate::rtp::AudioLevel;
 
 /// One RTP packet of a publication, opened and parsed once for all its viewers.
@@ -77,7 +76,7 @@ pub struct Sent {
     /// The slot's timestamp.
     pub timestamp: u32,
     /// The codec's numbers that were put in.
-    pub vp8: Option<Vp8Ids>,
+    pub picture: Option<PictureIds>,
 }
 
 /// The last numbers of one slot, and how much of it may be sent again.

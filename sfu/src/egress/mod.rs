@@ -3,8 +3,8 @@
 mod clock;
 mod history;
 mod munger;
+mod picture_munger;
 mod selector;
-mod vp8_munger;
 
 #[cfg(test)]
 mod tests;
@@ -12,5 +12,5 @@ mod tests;
 pub use clock::{SlotClock, SourceClock};
 pub use history::{Sent, SentHistory, SourceHistory, SourcePacket};
 pub use munger::{Munged, RtpMunger};
+pub use picture_munger::PictureMunger;
 pub use selector::{LayerSelector, Selection};
-pub use vp8_munger::Vp8Munger;

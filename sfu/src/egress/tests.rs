@@ -119,7 +119,7 @@ fn without_reports_a_long_stream_keeps_its_time() {
 }
 
 fn sent(sequence: u64) -> Sent {
-    Sent { encoding: 0, source_sequence: sequence, sequence, timestamp: 0, vp8: None }
+    Sent { encoding: 0, source_sequence: sequence, sequence, timestamp: 0, picture: None }
 }
 
 #[test]

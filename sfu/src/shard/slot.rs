@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::codec::{Codec, Kind};
 use crate::egress::{
-    LayerSelector, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket, Vp8Munger,
+    LayerSelector, PictureMunger, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket,
 };
 use crate::id::{Mid, PublicationId};
 use crate::rtcp::{ReportBlock, SenderInfo};
@@ -23,7 +23,7 @@ pub(super) struct Slot {
     pub(super) source: Option<Source>,
     pub(super) selector: LayerSelector,
     munger: RtpMunger,
-    vp8: Vp8Munger,
+    pictures: PictureMunger,
     sent: SentHistory,
     clock: SlotClock,
     rtx_sequence: u64,
@@ -76,7 +76,7 @@ impl Slot {
             source: None,
             selector: LayerSelector::default(),
             munger: RtpMunger::new(start.sequence),
-            vp8: Vp8Munger::default(),
+            pictures: PictureMunger::default(),
             sent: SentHistory::default(),
             clock: SlotClock::new(rate, start.rtp_time, origin),
             rtx_sequence: FIRST_CYCLE + u64::from(start.rtx_sequence),
@@ -138,8 +138,8 @@ impl Slot {
             Selection::Switch => {
                 let rtp_time = self.clock.rtp_at(time);
                 self.munger.switch_to(packet.sequence, packet.timestamp, rtp_time);
-                if let Some(descriptor) = &packet.info.vp8 {
-                    self.vp8.switch_to(descriptor);
+                if let Some(numbers) = &packet.info.numbers {
+                    self.pictures.switch_to(numbers);
                 }
             }
             Selection::Forward => {}
@@ -151,13 +151,13 @@ impl Slot {
         let Some(munged) = self.munger.forward(packet.sequence, packet.timestamp) else {
             return Forwarded::Dropped;
         };
-        let vp8 = packet.info.vp8.as_ref().map(|descriptor| self.vp8.forward(descriptor));
+        let picture = packet.info.numbers.as_ref().map(|numbers| self.pictures.forward(numbers));
         let sent = Sent {
             encoding: packet.encoding,
             source_sequence: packet.sequence,
             sequence: munged.sequence,
             timestamp: munged.timestamp,
-            vp8,
+            picture,
         };
         let header = self.header(&source, packet, &sent);
         let roc = rollover(munged.sequence);
@@ -263,10 +263,10 @@ pub(super) struct SlotStart {
 fn write_payload(buffer: &mut Vec<u8>, packet: &SourcePacket, sent: &Sent) {
     let start = buffer.len();
     buffer.extend_from_slice(&packet.payload);
-    if let (Some(descriptor), Some(ids), Some(payload)) =
-        (&packet.info.vp8, &sent.vp8, buffer.get_mut(start..))
+    if let (Some(numbers), Some(ids), Some(payload)) =
+        (&packet.info.numbers, &sent.picture, buffer.get_mut(start..))
     {
-        descriptor.rewrite(payload, ids);
+        numbers.rewrite(payload, ids);
     }
 }
 
