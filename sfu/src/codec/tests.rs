@@ -111,3 +111,14 @@ proptest! {
         prop_assert_eq!(Vp9Descriptor::parse(&bytes), Some(Vp9Descriptor { numbers, ..before }));
     }
 }
+
+#[test]
+fn vp9_key_frames_are_the_base_layers_frames_that_need_nothing() {
+    let starts = |payload: &[u8]| PayloadInfo::inspect(Codec::Vp9, payload).starts_keyframe;
+    assert!(starts(&[0x08, 0]));
+    assert!(starts(&[0x88, 0x81, 0x02, 0]));
+    assert!(!starts(&[0x48, 0]), "predicted");
+    assert!(!starts(&[0x00, 0]), "not the first packet");
+    assert!(!starts(&[0xa8, 0x01, 0x02, 0, 0]), "an upper spatial layer");
+    assert!(!starts(&[]));
+}

@@ -119,7 +119,16 @@ fn without_reports_a_long_stream_keeps_its_time() {
 }
 
 fn sent(sequence: u64) -> Sent {
-    Sent { encoding: 0, source_sequence: sequence, sequence, timestamp: 0, picture: None }
+    Sent {
+        encoding: 0,
+        source_sequence: sequence,
+        sequence,
+        timestamp: 0,
+        marker: false,
+        picture: None,
+        frame_number: None,
+        empty: false,
+    }
 }
 
 #[test]

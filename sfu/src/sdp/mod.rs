@@ -16,6 +16,7 @@ mod formats;
 mod lines;
 mod negotiated;
 mod offer;
+mod profile;
 mod streams;
 mod write;
 

@@ -166,7 +166,7 @@ impl<T: Transport> Shard<T> {
             }
             self.current = Some(index);
             let reports = self.participants[index].handle_timeout(now, &mut self.counters);
-            if reports && self.participants[index].has_simulcast() {
+            if reports && self.participants[index].has_layers() {
                 self.reconsider_publisher(now, index);
             }
             self.enqueue(index);

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::codec::{Codec, Kind};
 use crate::egress::{
-    LayerSelector, PictureMunger, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket,
+    FrameMunger, LayerSelector, PictureMunger, RtpMunger, Selection, Sent, SentHistory, SlotClock,
+    SourcePacket,
 };
 use crate::id::{Mid, PublicationId};
 use crate::rtcp::{ReportBlock, SenderInfo};
@@ -24,6 +25,7 @@ pub(super) struct Slot {
     pub(super) selector: LayerSelector,
     munger: RtpMunger,
     pictures: PictureMunger,
+    frames: FrameMunger,
     sent: SentHistory,
     clock: SlotClock,
     rtx_sequence: u64,
@@ -41,6 +43,7 @@ pub(super) struct Source {
     /// The publisher's index in the shard.
     pub(super) participant: usize,
     pub(super) max_height: u16,
+    codec: Codec,
     payload_type: u8,
     rtx_payload_type: Option<u8>,
 }
@@ -77,6 +80,7 @@ impl Slot {
             selector: LayerSelector::default(),
             munger: RtpMunger::new(start.sequence),
             pictures: PictureMunger::default(),
+            frames: FrameMunger::default(),
             sent: SentHistory::default(),
             clock: SlotClock::new(rate, start.rtp_time, origin),
             rtx_sequence: FIRST_CYCLE + u64::from(start.rtx_sequence),
@@ -109,16 +113,18 @@ impl Slot {
         &mut self,
         publication: PublicationId,
         participant: usize,
-        codec: Codec,
+        published: &PayloadFormat,
         max_height: u16,
     ) -> bool {
-        let Some(format) = self.formats.iter().find(|format| format.codec == codec) else { return false };
+        let Some(format) = published.among(&self.formats) else { return false };
+        let codec = format.codec;
         let (payload_type, rtx_payload_type) = (format.payload_type, format.rtx_payload_type);
         self.clear();
         if codec.kind() == Kind::Audio {
             self.selector = LayerSelector::passthrough();
         }
-        self.source = Some(Source { publication, participant, max_height, payload_type, rtx_payload_type });
+        self.source =
+            Some(Source { publication, participant, max_height, codec, payload_type, rtx_payload_type });
         true
     }
 
@@ -132,21 +138,30 @@ impl Slot {
         outbox: &mut Outbox,
     ) -> Forwarded {
         let Some(source) = self.source else { return Forwarded::Dropped };
-        let selection = self.selector.select(packet.encoding, packet.info.starts_keyframe);
+        let selection = self.selector.select(packet);
         match selection {
             Selection::Drop => return Forwarded::Dropped,
+            Selection::Skip => {
+                // VP9 counts its references by picture numbers: there they stay.
+                if let (Codec::Vp8, Some(numbers)) = (source.codec, &packet.info.numbers) {
+                    self.pictures.skip(numbers);
+                }
+                return self.leave_out(&source, packet, transport, outbox);
+            }
             Selection::Switch => {
                 let rtp_time = self.clock.rtp_at(time);
                 self.munger.switch_to(packet.sequence, packet.timestamp, rtp_time);
                 if let Some(numbers) = &packet.info.numbers {
                     self.pictures.switch_to(numbers);
                 }
+                if let Some(frame) = &packet.info.dependency {
+                    self.frames.switch_to(frame.frame_number);
+                }
             }
             Selection::Forward => {}
         }
         if packet.payload.is_empty() {
-            self.munger.skip(packet.sequence);
-            return Forwarded::Dropped;
+            return self.leave_out(&source, packet, transport, outbox);
         }
         let Some(munged) = self.munger.forward(packet.sequence, packet.timestamp) else {
             return Forwarded::Dropped;
@@ -157,22 +172,68 @@ impl Slot {
             source_sequence: packet.sequence,
             sequence: munged.sequence,
             timestamp: munged.timestamp,
+            marker: self.selector.ends_picture(packet),
             picture,
+            frame_number: packet.info.dependency.map(|frame| self.frames.forward(frame.frame_number)),
+            empty: false,
         };
-        let header = self.header(&source, packet, &sent);
-        let roc = rollover(munged.sequence);
+        let first = self.packets == 0;
+        let bytes = self.send(&source, packet, sent, transport, outbox);
+        self.clock.on_sent(munged.timestamp, time);
+        Forwarded::Sent { bytes, first, switched: selection == Selection::Switch }
+    }
+
+    /// A packet that is not for this viewer: numbers close up over it. Where those after it have gone out already its number is sent with nothing in it,
+    /// or the viewer would go on asking for it.
+    fn leave_out<T: Transport>(
+        &mut self,
+        source: &Source,
+        packet: &SourcePacket,
+        transport: &mut T,
+        outbox: &mut Outbox,
+    ) -> Forwarded {
+        if !self.munger.skip(packet.sequence) {
+            return Forwarded::Dropped;
+        }
+        let Some(munged) = self.munger.forward(packet.sequence, packet.timestamp) else {
+            return Forwarded::Dropped;
+        };
+        let sent = Sent {
+            encoding: packet.encoding,
+            source_sequence: packet.sequence,
+            sequence: munged.sequence,
+            timestamp: munged.timestamp,
+            marker: false,
+            picture: None,
+            frame_number: None,
+            empty: true,
+        };
+        let bytes = self.send(source, packet, sent, transport, outbox);
+        Forwarded::Sent { bytes, first: false, switched: false }
+    }
+
+    #[inline]
+    fn send<T: Transport>(
+        &mut self,
+        source: &Source,
+        packet: &SourcePacket,
+        sent: Sent,
+        transport: &mut T,
+        outbox: &mut Outbox,
+    ) -> usize {
+        let header = self.header(source, packet, &sent);
+        let roc = rollover(sent.sequence);
+        let mut octets = 0;
         let size = outbox.push(|buffer, start| {
             let header_len = write_header(buffer, &header);
-            write_payload(buffer, packet, &sent);
+            octets = write_payload(buffer, packet, &sent);
             transport.seal_rtp(buffer, start, header_len, roc);
             true
         });
         self.sent.on_sent(sent, size);
-        let first = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
-        self.clock.on_sent(munged.timestamp, time);
-        Forwarded::Sent { bytes: size, first, switched: selection == Selection::Switch }
+        self.octets = self.octets.wrapping_add(octets as u32);
+        size
     }
 
     /// What was sent under a 16-bit sequence number, if it may be sent again now.
@@ -236,16 +297,21 @@ impl Slot {
         })
     }
 
-    fn header(&self, source: &Source, packet: &SourcePacket, sent: &Sent) -> EgressHeader {
+    fn header<'a>(&self, source: &Source, packet: &'a SourcePacket, sent: &Sent) -> EgressHeader<'a> {
         EgressHeader {
             payload_type: source.payload_type,
-            marker: packet.marker,
+            marker: sent.marker,
             sequence: sent.sequence as u16,
             timestamp: sent.timestamp,
             ssrc: self.identity.ssrc,
             mid: if self.mid_acknowledged { None } else { self.extensions.mid.map(|id| (id, self.mid)) },
             transport_cc: None,
             audio_level: self.extensions.audio_level.zip(packet.audio_level),
+            dependency: self
+                .extensions
+                .dependency
+                .zip(sent.frame_number)
+                .map(|(id, number)| (id, &packet.descriptor[..], number)),
         }
     }
 }
@@ -258,9 +324,12 @@ pub(super) struct SlotStart {
     pub(super) rtp_time: u32,
 }
 
-/// The payload as this subscriber gets it: copied once, its codec's running numbers replaced by theirs.
+/// The payload as this subscriber gets it: copied once, its codec's running numbers replaced by theirs. Returns its length.
 #[inline]
-fn write_payload(buffer: &mut Vec<u8>, packet: &SourcePacket, sent: &Sent) {
+fn write_payload(buffer: &mut Vec<u8>, packet: &SourcePacket, sent: &Sent) -> usize {
+    if sent.empty {
+        return 0;
+    }
     let start = buffer.len();
     buffer.extend_from_slice(&packet.payload);
     if let (Some(numbers), Some(ids), Some(payload)) =
@@ -268,6 +337,7 @@ fn write_payload(buffer: &mut Vec<u8>, packet: &SourcePacket, sent: &Sent) {
     {
         numbers.rewrite(payload, ids);
     }
+    packet.payload.len()
 }
 
 /// The rollover counter of an extended sequence number that starts in cycle 1, which is the counter's 0.

@@ -136,11 +136,11 @@ impl<T: Transport> Shard<T> {
         let Some(&publisher) = self.by_id.get(&publication.participant) else { return };
         let owner = &mut self.participants[publisher];
         let Some(published) = owner.publication(publication) else { return };
-        let codec = owner.publications[published].info.codec;
+        let format = owner.publications[published].format.clone();
         let participant = &mut self.participants[index];
         let wish = participant.view.video.iter().find(|wish| wish.publication == publication);
         let max_height = wish.map_or(u16::MAX, |wish| wish.max_height);
-        if participant.slots[at].fill(publication, publisher, codec, max_height) {
+        if participant.slots[at].fill(publication, publisher, &format, max_height) {
             self.participants[publisher].publications[published].subscribers.push((index, at));
         }
     }
@@ -188,10 +188,14 @@ impl<T: Transport> Shard<T> {
         let max_height = wish.map_or(source.max_height, |wish| wish.max_height);
         let Some(owner) = self.participants.get(source.participant) else { return };
         let Some(published) = owner.publication(source.publication) else { return };
-        let encoding = owner.publications[published].encoding_for(now, max_height);
-        let slot = &mut self.participants[index].slots[at];
-        let changed = slot.selector.set_target(Some(encoding));
-        if changed && let Some(encoding) = slot.selector.wanted_keyframe() {
+        let target = owner.publications[published].target_for(now, max_height);
+        let selector = &mut self.participants[index].slots[at].selector;
+        let waits = selector.wanted_keyframe().is_some() && selector.current().is_some();
+        let changed = selector.set_target(Some(target));
+        // Whoever waits for a higher layer asks again: the key frame may have come with its beginning lost.
+        if (changed || waits)
+            && let Some(encoding) = selector.wanted_keyframe()
+        {
             self.request_keyframe(now, source.publication, encoding);
         }
     }

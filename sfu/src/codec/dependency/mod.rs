@@ -177,12 +177,5 @@ fn read(descriptor: &[u8], kept: Option<&Structure>) -> Result<Read, DependencyE
     Ok(Read { frame, structure: brought, active_targets })
 }
 
-/// The first three bytes; more come with a structure or with what differs from the template.
-pub const MANDATORY_BYTES: usize = 3;
-
-/// A copy of the mandatory bytes with another frame number: all else is relative to it.
-#[inline]
-pub fn renumbered(descriptor: &[u8], frame_number: u16) -> Option<[u8; MANDATORY_BYTES]> {
-    let [high, low] = frame_number.to_be_bytes();
-    Some([*descriptor.first_chunk::<MANDATORY_BYTES>()?.first()?, high, low])
-}
+/// Template and frame number; more comes with a structure or with what differs from the template.
+const MANDATORY_BYTES: usize = 3;

@@ -95,6 +95,15 @@ impl References {
     }
 }
 
+impl FromIterator<u16> for References {
+    /// By their distances, 1 to 4096.
+    fn from_iter<I: IntoIterator<Item = u16>>(distances: I) -> Self {
+        let mut references = Self::NONE;
+        distances.into_iter().for_each(|distance| references.insert(distance.into()));
+        references
+    }
+}
+
 impl Structure {
     pub(super) fn parse(bits: &mut BitReader<'_>) -> Option<Self> {
         let offset = bits.number(6)? as u8;

@@ -103,13 +103,6 @@ fn what_is_cut_short_is_refused() {
     assert_eq!(DependencyReader::default().read(&layers), Err(DependencyError::Malformed));
 }
 
-#[test]
-fn a_renumbered_copy_differs_in_its_number_alone() {
-    let descriptor = two_temporal_layers(SEVEN);
-    assert_eq!(renumbered(&descriptor, 0xabcd), Some([descriptor[0], 0xab, 0xcd]));
-    assert_eq!(renumbered(&[1, 2], 3), None);
-}
-
 proptest! {
     #[test]
     fn no_bytes_panic(descriptors in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..8)) {
