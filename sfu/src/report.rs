@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::bandwidth::{Bitrate, EstimatorReport};
+use crate::egress::Target;
 use crate::id::{Mid, ParticipantId, PublicationId, RoomId};
 
 /// One participant's connection.
@@ -35,10 +36,10 @@ pub struct SlotReport {
     pub mid: Mid,
     /// What it carries.
     pub publication: Option<PublicationId>,
-    /// Index of the encoding that flows.
-    pub shown: Option<u8>,
-    /// Index of the encoding that the line has room for; another one flows until that one comes.
-    pub allotted: Option<u8>,
+    /// The encoding and the layers that flow.
+    pub shown: Option<Target>,
+    /// Those that the line has room for; others flow until they come.
+    pub allotted: Option<Target>,
     /// The line has no room for it.
     pub paused: bool,
 }

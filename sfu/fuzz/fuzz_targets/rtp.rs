@@ -11,6 +11,7 @@ const IDS: Extensions = Extensions {
     repaired_rid: Some(3),
     transport_cc: Some(4),
     audio_level: Some(5),
+    dependency: Some(7),
     abs_send_time: Some(6),
 };
 
@@ -18,6 +19,7 @@ fuzz_target!(|data: &[u8]| {
     let Some(header) = RtpHeader::parse(data) else { return };
     let payload = &data[header.header_len..header.payload_end];
     let values = ExtensionValues::read(data, &header, &IDS);
+    let descriptor = values.dependency.map(|place| &data[place.range()]);
     let egress = EgressHeader {
         payload_type: header.payload_type,
         marker: header.marker,
@@ -28,6 +30,7 @@ fuzz_target!(|data: &[u8]| {
         padding: false,
         transport_cc: values.transport_cc.map(|number| (4, number)),
         audio_level: values.audio_level.map(|level| (5, level)),
+        dependency: descriptor.map(|descriptor| (7, descriptor, 0xabcd)),
     };
     let mut written = Vec::new();
     let length = write_header(&mut written, &egress);
@@ -44,4 +47,8 @@ fuzz_target!(|data: &[u8]| {
         (read.mid, read.transport_cc, read.audio_level),
         (values.mid, values.transport_cc, values.audio_level)
     );
+    if let Some(descriptor) = descriptor.filter(|descriptor| descriptor.len() >= 3) {
+        let again = &written[read.dependency.expect("it was written").range()];
+        assert_eq!((again[0], &again[1..3], &again[3..]), (descriptor[0], &[0xab, 0xcd][..], &descriptor[3..]));
+    }
 });

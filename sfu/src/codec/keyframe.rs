@@ -1,19 +1,5 @@
 //! Where pictures begin anew, for the codecs whose payload is passed on as it is.
 
-/// Whether a VP9 payload (RFC 9628 section 4.2) begins a picture that needs no other: its descriptor says the first packet of a frame, not predicted from another.
-pub(super) fn vp9(payload: &[u8]) -> bool {
-    let Some(&first) = payload.first() else { return false };
-    let (predicted, starts_frame) = (first & 0x40 != 0, first & 0x08 != 0);
-    let (has_id, has_layers) = (first & 0x80 != 0, first & 0x20 != 0);
-    let mut at = 1;
-    if has_id {
-        at += if payload.get(at).is_some_and(|byte| byte & 0x80 != 0) { 2 } else { 1 };
-    }
-    // In a spatial layer above the base the picture is not the beginning.
-    let base = !has_layers || payload.get(at).is_some_and(|byte| byte & 0x0e == 0);
-    starts_frame && !predicted && base && payload.len() > at
-}
-
 /// Whether an H.264 payload (RFC 6184) holds or begins parameter sets or an IDR picture.
 pub(super) fn h264(payload: &[u8]) -> bool {
     let starts = |unit: u8| matches!(unit & 0x1f, IDR | SPS);
@@ -65,13 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn vp9_and_av1_say_it_in_their_descriptors() {
-        assert!(vp9(&[0x08, 0]));
-        assert!(vp9(&[0x88, 0x81, 0x02, 0]));
-        assert!(!vp9(&[0x48, 0]), "predicted");
-        assert!(!vp9(&[0x00, 0]), "not the first packet");
-        assert!(!vp9(&[0xa8, 0x01, 0x02, 0]), "an upper spatial layer");
-        assert!(!vp9(&[]));
+    fn av1_says_it_in_its_aggregation_header() {
         assert!(av1(&[0x08]));
         assert!(!av1(&[0x88]), "it continues a unit");
         assert!(!av1(&[0x00]));

@@ -1,14 +1,18 @@
 //! The VP8 payload descriptor (RFC 7741 section 4.2) and the little of the frame header that tells key frames.
 
+use super::picture::{PictureNumbers, Reader};
+
 /// Where a packet belongs in a VP8 stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Vp8Descriptor {
-    /// The picture's running number, if given.
-    pub picture_id: Option<PictureId>,
-    /// The running number of base-layer pictures, if given.
-    pub tl0_pic_idx: Option<u8>,
+    /// The picture's running numbers.
+    pub numbers: PictureNumbers,
     /// The temporal layer, if given.
     pub temporal: Option<u8>,
+    /// The picture needs no other than the base layer's (the Y bit).
+    pub layer_sync: bool,
+    /// No other picture needs this one (the N bit).
+    pub discardable: bool,
     /// The packet begins a picture.
     pub starts_frame: bool,
     /// The packet begins a key frame.
@@ -19,51 +23,30 @@ pub struct Vp8Descriptor {
     pub len: usize,
 }
 
-/// A picture's running number, of 7 or 15 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PictureId {
-    /// The number.
-    pub value: u16,
-    /// It has 15 bits.
-    pub long: bool,
-}
-
-/// The running numbers that a subscriber's copy gets in place of the source's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Vp8Ids {
-    /// Cut to the width that the source uses.
-    pub picture_id: u16,
-    /// TL0PICIDX.
-    pub tl0_pic_idx: u8,
-}
-
 impl Vp8Descriptor {
     /// Reads a payload; `None` when it is shorter than it says.
     #[inline]
     pub fn parse(payload: &[u8]) -> Option<Self> {
-        let mut reader = Reader { payload, at: 0 };
+        let mut reader = Reader::new(payload);
         let first = reader.byte()?;
         let starts_frame = first & 0x10 != 0 && first & 0x07 == 0;
-        let (mut picture_id, mut tl0_pic_idx, mut temporal) = (None, None, None);
+        let mut numbers = PictureNumbers::default();
+        let (mut temporal, mut layer_sync) = (None, false);
         if first & 0x80 != 0 {
             let present = reader.byte()?;
             if present & 0x80 != 0 {
-                let high = reader.byte()?;
-                picture_id = Some(if high & 0x80 != 0 {
-                    PictureId { value: u16::from_be_bytes([high & 0x7f, reader.byte()?]), long: true }
-                } else {
-                    PictureId { value: u16::from(high), long: false }
-                });
+                reader.picture_id(&mut numbers)?;
             }
             if present & 0x40 != 0 {
-                tl0_pic_idx = Some(reader.byte()?);
+                reader.tl0_pic_idx(&mut numbers)?;
             }
             if present & 0x30 != 0 {
                 let layer = reader.byte()?;
                 temporal = (present & 0x20 != 0).then_some(layer >> 6);
+                layer_sync = present & 0x20 != 0 && layer & 0x20 != 0;
             }
         }
-        let len = reader.at;
+        let len = reader.position();
         let frame = payload.get(len..)?;
         // RFC 6386 section 9.1: the frame tag's lowest bit is 0 for a key frame.
         let starts_keyframe = starts_frame && frame.first().is_some_and(|tag| tag & 1 == 0);
@@ -74,44 +57,16 @@ impl Vp8Descriptor {
             }
             _ => None,
         };
-        Some(Self { picture_id, tl0_pic_idx, temporal, starts_frame, starts_keyframe, dimensions, len })
-    }
-
-    /// Puts other running numbers into a copy of the payload that this was parsed from. The length does not change.
-    #[inline]
-    pub fn rewrite(&self, payload: &mut [u8], ids: &Vp8Ids) {
-        let mut at = 2;
-        if let Some(PictureId { long, .. }) = self.picture_id {
-            let [high, low] = ids.picture_id.to_be_bytes();
-            if long {
-                if let Some(field) = payload.get_mut(at..at + 2) {
-                    field.copy_from_slice(&[high | 0x80, low]);
-                }
-                at += 2;
-            } else {
-                if let Some(field) = payload.get_mut(at) {
-                    *field = low & 0x7f;
-                }
-                at += 1;
-            }
-        }
-        if self.tl0_pic_idx.is_some()
-            && let Some(field) = payload.get_mut(at)
-        {
-            *field = ids.tl0_pic_idx;
-        }
-    }
-}
-
-struct Reader<'a> {
-    payload: &'a [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.payload.get(self.at)?;
-        self.at += 1;
-        Some(byte)
+        let discardable = first & 0x20 != 0;
+        Some(Self {
+            numbers,
+            temporal,
+            layer_sync,
+            discardable,
+            starts_frame,
+            starts_keyframe,
+            dimensions,
+            len,
+        })
     }
 }

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::codec::PayloadInfo;
-use crate::codec::vp8::Vp8Ids;
+use crate::codec::{PayloadInfo, PictureIds};
 use crate::rtp::AudioLevel;
 
 /// One RTP packet of a publication, opened and parsed once for all its viewers.
@@ -25,6 +24,8 @@ pub struct SourcePacket {
     pub audio_level: Option<AudioLevel>,
     /// What its payload says.
     pub info: PayloadInfo,
+    /// The dependency descriptor as received, shared; empty when there is none.
+    pub descriptor: Bytes,
     /// The payload, shared.
     pub payload: Bytes,
 }
@@ -76,8 +77,14 @@ pub struct Sent {
     pub sequence: u64,
     /// The slot's timestamp.
     pub timestamp: u32,
+    /// The marker bit.
+    pub marker: bool,
     /// The codec's numbers that were put in.
-    pub vp8: Option<Vp8Ids>,
+    pub picture: Option<PictureIds>,
+    /// The dependency descriptor's frame number that was put in.
+    pub frame_number: Option<u16>,
+    /// Nothing but the number was sent: it was free when the packet turned out not to be for this viewer.
+    pub empty: bool,
     /// What else was in its header, once it was written.
     pub marks: Marks,
 }

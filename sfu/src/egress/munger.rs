@@ -85,10 +85,11 @@ impl RtpMunger {
         self.switch_to(sequence, timestamp, out);
     }
 
-    /// A packet is dropped on purpose: what follows closes up. One that comes late, when its successors are sent already, leaves its number empty.
-    pub fn skip(&mut self, sequence: u64) {
+    /// A packet is dropped on purpose: what follows closes up. One that comes late, when its successors are sent already, leaves its number empty:
+    /// `true`, and the number is what [`forward`](Self::forward) gives.
+    pub fn skip(&mut self, sequence: u64) -> bool {
         if self.used == 0 || sequence <= self.seen {
-            return;
+            return self.used > 0;
         }
         let last = self.stretches[self.used - 1];
         self.seen = sequence;
@@ -99,7 +100,7 @@ impl RtpMunger {
             if self.used == 1 {
                 self.first = next.from;
             }
-            return;
+            return false;
         }
         if self.used == STRETCHES {
             self.stretches.rotate_left(1);
@@ -108,6 +109,7 @@ impl RtpMunger {
         }
         self.stretches[self.used] = next;
         self.used += 1;
+        false
     }
 
     /// The timestamp sent last.

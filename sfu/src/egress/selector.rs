@@ -1,12 +1,39 @@
-//! Which encoding a slot shows, and when it may change.
+//! Which encoding and which of its layers a slot shows, and when they may change.
 
-/// Knows the encoding shown (`current`) and the one that should be (`target`). Only a key frame moves what is shown.
+use crate::codec::{Layer, PayloadInfo};
+use crate::egress::SourcePacket;
+
+/// An encoding and the layers up to one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Target {
+    /// Index of the encoding.
+    pub encoding: u8,
+    /// Everything up to this layer.
+    pub layer: Layer,
+}
+
+/// Knows what is shown (`current`) and what should be (`target`), and moves the one to the other where the codec allows it:
+///
+/// - to another encoding, and up to any layer, with a key frame;
+/// - to a lower layer with the next picture;
+/// - to a higher one at a frame that says so: VP8's Y bit, VP9's U bit or a frame not predicted from other pictures, a switch indication in the
+///   dependency descriptor at a frame whose references went out.
+///
+/// Layers below the current one are always sent along, also where upper frames do not need them, so that going down waits for nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LayerSelector {
-    current: Option<u8>,
-    target: Option<u8>,
+    current: Option<Target>,
+    target: Option<Target>,
     /// Every packet can be decoded by itself: no key frame is waited for.
     independent: bool,
+    /// What was shown before `changed_at`, for packets from there that come late.
+    before: Layer,
+    /// The source's number with which the present layer began.
+    changed_at: u64,
+    /// The source's highest number and its timestamp.
+    highest: u64,
+    timestamp: u32,
+    frames: SentFrames,
 }
 
 /// What to do with a packet.
@@ -16,6 +43,8 @@ pub enum Selection {
     Forward,
     /// It begins what is shown from now on.
     Switch,
+    /// It is of the encoding shown, but of a layer that is left out: numbers close up over it.
+    Skip,
     /// It belongs to something else.
     Drop,
 }
@@ -23,11 +52,12 @@ pub enum Selection {
 impl LayerSelector {
     /// For sound: the only encoding, from any packet on.
     pub fn passthrough() -> Self {
-        Self { current: None, target: Some(0), independent: true }
+        let target = Some(Target { encoding: 0, layer: Layer::ALL });
+        Self { target, independent: true, ..Self::default() }
     }
 
-    /// Sets the encoding that should be shown; whether that is news. With `None` what flows stops at once.
-    pub fn set_target(&mut self, target: Option<u8>) -> bool {
+    /// Sets what should be shown; whether that is news. With `None` what flows stops at once.
+    pub fn set_target(&mut self, target: Option<Target>) -> bool {
         let news = self.target != target;
         self.target = target;
         if target.is_none() {
@@ -36,76 +66,165 @@ impl LayerSelector {
         news
     }
 
-    /// The encoding shown.
-    pub fn current(&self) -> Option<u8> {
+    /// What should be shown.
+    pub fn target(&self) -> Option<Target> {
+        self.target
+    }
+
+    /// What is shown.
+    pub fn current(&self) -> Option<Target> {
         self.current
     }
 
     /// Decides about a packet of an encoding.
     #[inline]
-    pub fn select(&mut self, encoding: u8, starts_keyframe: bool) -> Selection {
-        if self.current == Some(encoding) {
-            return Selection::Forward;
-        }
-        if self.target == Some(encoding) && (starts_keyframe || self.independent) {
-            self.current = self.target;
+    pub fn select(&mut self, packet: &SourcePacket) -> Selection {
+        let info = &packet.info;
+        let Some(target) = self.target else { return Selection::Drop };
+        let Some(mut current) = self.current.filter(|current| current.encoding == packet.encoding) else {
+            if target.encoding != packet.encoding || !(info.starts_keyframe || self.independent) {
+                return Selection::Drop;
+            }
+            self.begin(target, packet);
             return Selection::Switch;
+        };
+        // What comes late moves nothing: its successors were judged without it.
+        if packet.sequence > self.highest {
+            let layer = if target.encoding == current.encoding {
+                self.moved(current.layer, target.layer, packet)
+            } else {
+                current.layer
+            };
+            if layer != current.layer {
+                (self.before, self.changed_at) = (current.layer, packet.sequence);
+                current.layer = layer;
+                self.current = Some(current);
+            }
+            (self.highest, self.timestamp) = (packet.sequence, packet.timestamp);
         }
-        Selection::Drop
+        if !self.layer_at(current, packet.sequence).includes(info.layer) {
+            return Selection::Skip;
+        }
+        if let Some(frame) = &info.dependency {
+            self.frames.insert(frame.frame_number);
+        }
+        Selection::Forward
+    }
+
+    /// Whether a packet that is forwarded is the last of its picture as this viewer gets it.
+    #[inline]
+    pub fn ends_picture(&self, packet: &SourcePacket) -> bool {
+        let highest = |current| self.layer_at(current, packet.sequence).spatial == packet.info.layer.spatial;
+        packet.marker || packet.info.ends_frame && self.current.is_some_and(highest)
     }
 
     /// The encoding of which a key frame is needed to get to the target.
     pub fn wanted_keyframe(&self) -> Option<u8> {
-        self.target.filter(|_| self.target != self.current && !self.independent)
+        let target = self.target.filter(|_| !self.independent)?;
+        let reached = |current: Target| {
+            current.encoding == target.encoding && current.layer.spatial >= target.layer.spatial
+        };
+        (!self.current.is_some_and(reached)).then_some(target.encoding)
     }
 
     /// The encoding that a viewer who cannot decode needs a key frame of: what they are to see, or what they see.
     pub fn shown_or_wanted(&self) -> Option<u8> {
-        self.wanted_keyframe().or(self.current)
+        self.wanted_keyframe().or(self.current.map(|current| current.encoding))
+    }
+
+    fn begin(&mut self, target: Target, packet: &SourcePacket) {
+        self.current = Some(target);
+        (self.before, self.changed_at) = (target.layer, packet.sequence);
+        (self.highest, self.timestamp) = (packet.sequence, packet.timestamp);
+        self.frames = SentFrames::default();
+        if let Some(frame) = &packet.info.dependency {
+            self.frames.insert(frame.frame_number);
+        }
+    }
+
+    fn layer_at(&self, current: Target, sequence: u64) -> Layer {
+        if sequence < self.changed_at { self.before } else { current.layer }
+    }
+
+    /// The layer from this packet on, which follows all others of its encoding.
+    #[inline]
+    fn moved(&self, current: Layer, target: Layer, packet: &SourcePacket) -> Layer {
+        let info = &packet.info;
+        if current == target || info.starts_keyframe {
+            return target;
+        }
+        let layer = if packet.timestamp == self.timestamp { current } else { current.common(target) };
+        if layer == target || !info.starts_frame {
+            return layer;
+        }
+        match &info.dependency {
+            Some(frame) => {
+                let decodable = frame.references.are_among(self.frames.before(frame.frame_number));
+                let switch = frame.switches.highest_within(target).filter(|switch| {
+                    decodable && (switch.spatial, switch.temporal) > (layer.spatial, layer.temporal)
+                });
+                switch.unwrap_or(layer)
+            }
+            None => risen(layer, target, info),
+        }
+    }
+}
+
+/// One step up by what VP8 and VP9 say themselves.
+fn risen(mut layer: Layer, target: Layer, info: &PayloadInfo) -> Layer {
+    let frame = info.layer;
+    // A frame of an upper temporal layer says nothing about the frames of the base.
+    if info.rise.own_spatial
+        && frame.temporal == 0
+        && frame.spatial == layer.spatial + 1
+        && frame.spatial <= target.spatial
+    {
+        layer.spatial = frame.spatial;
+    }
+    if info.rise.above_temporal && layer.includes(frame) {
+        layer.temporal = layer.temporal.max(target.temporal);
+    }
+    if info.rise.own_temporal && frame.temporal == layer.temporal + 1 && frame.temporal <= target.temporal {
+        layer.temporal = frame.temporal;
+    }
+    layer
+}
+
+/// The last frames sent, by their numbers in the dependency descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct SentFrames {
+    newest: Option<u16>,
+    /// Bit n stands for the frame n + 1 before the newest.
+    earlier: u64,
+}
+
+impl SentFrames {
+    fn insert(&mut self, frame: u16) {
+        let Some(newest) = self.newest else {
+            self.newest = Some(frame);
+            return;
+        };
+        if frame.wrapping_sub(newest) < 1 << 15 {
+            self.earlier = self.before(frame);
+            self.newest = Some(frame);
+        } else if let Some(bit) = 1_u64.checked_shl(u32::from(newest.wrapping_sub(frame)) - 1) {
+            self.earlier |= bit;
+        }
+    }
+
+    /// Which were sent of the 64 before `frame`: bit n stands for the frame n + 1 before it.
+    fn before(&self, frame: u16) -> u64 {
+        let Some(newest) = self.newest else { return 0 };
+        let ahead = u32::from(frame.wrapping_sub(newest));
+        if ahead == 0 {
+            self.earlier
+        } else if ahead < 1 << 15 {
+            self.earlier.checked_shl(ahead).unwrap_or(0) | 1_u64.checked_shl(ahead - 1).unwrap_or(0)
+        } else {
+            self.earlier.checked_shr((1 << 16) - ahead).unwrap_or(0)
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_key_frame_of_the_target_moves_what_is_shown() {
-        let mut selector = LayerSelector::default();
-        assert_eq!(selector.select(0, true), Selection::Drop);
-        assert!(selector.set_target(Some(1)));
-        assert!(!selector.set_target(Some(1)));
-        assert_eq!(selector.wanted_keyframe(), Some(1));
-        assert_eq!(selector.select(1, false), Selection::Drop);
-        assert_eq!(selector.select(0, true), Selection::Drop);
-        assert_eq!(selector.select(1, true), Selection::Switch);
-        assert_eq!(selector.wanted_keyframe(), None);
-        assert_eq!(selector.select(1, false), Selection::Forward);
-        selector.set_target(Some(0));
-        assert_eq!(selector.select(1, false), Selection::Forward, "the former one goes on until the switch");
-        assert_eq!(selector.shown_or_wanted(), Some(0));
-        assert_eq!(selector.select(0, true), Selection::Switch);
-        assert_eq!(selector.select(1, true), Selection::Drop);
-    }
-
-    #[test]
-    fn without_a_target_nothing_flows_until_a_key_frame_of_the_next_one() {
-        for mut selector in [LayerSelector::default(), LayerSelector::passthrough()] {
-            selector.set_target(Some(0));
-            assert_eq!(selector.select(0, true), Selection::Switch);
-            assert!(selector.set_target(None));
-            assert_eq!(selector.select(0, true), Selection::Drop);
-            assert_eq!(selector.shown_or_wanted(), None);
-            selector.set_target(Some(0));
-            assert_eq!(selector.select(0, true), Selection::Switch, "what is shown begins anew");
-        }
-    }
-
-    #[test]
-    fn sound_begins_at_any_packet() {
-        let mut selector = LayerSelector::passthrough();
-        assert_eq!(selector.wanted_keyframe(), None);
-        assert_eq!(selector.select(0, false), Selection::Switch);
-        assert_eq!(selector.select(0, false), Selection::Forward);
-    }
-}
+mod tests;

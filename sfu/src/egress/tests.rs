@@ -124,7 +124,10 @@ fn sent(sequence: u64) -> Sent {
         source_sequence: sequence,
         sequence,
         timestamp: 0,
-        vp8: None,
+        marker: false,
+        picture: None,
+        frame_number: None,
+        empty: false,
         marks: Marks::default(),
     }
 }

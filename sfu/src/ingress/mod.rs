@@ -1,6 +1,7 @@
 //! What is kept of a publisher's streams: what came, what is missing, when it arrived.
 
 mod feedback;
+mod layer_rates;
 mod line_quality;
 mod nack;
 mod rate;
@@ -10,6 +11,7 @@ mod stream;
 mod tests;
 
 pub use feedback::ArrivalRecorder;
+pub use layer_rates::LayerRates;
 pub use line_quality::LineQuality;
 pub use nack::NackGenerator;
 pub use rate::RateMeter;

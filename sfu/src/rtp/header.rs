@@ -69,6 +69,24 @@ pub struct ExtensionValues {
     pub transport_cc: Option<u16>,
     /// How loud it is (RFC 6464).
     pub audio_level: Option<AudioLevel>,
+    /// Where in the packet the dependency descriptor is.
+    pub dependency: Option<Place>,
+}
+
+/// Where something is in a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Its first byte.
+    pub at: u16,
+    /// In bytes.
+    pub len: u8,
+}
+
+impl Place {
+    /// The bytes it stands for.
+    pub fn range(self) -> Range<usize> {
+        usize::from(self.at)..usize::from(self.at) + usize::from(self.len)
+    }
 }
 
 /// How loud an audio packet is (RFC 6464).
@@ -105,6 +123,11 @@ impl ExtensionValues {
             }
             let Some((value, after)) = after.split_at_checked(length) else { break };
             values.set(Some(id), value, ids);
+            if Some(id) == ids.dependency && !value.is_empty() {
+                // A packet is never longer than a datagram, an element never longer than its length byte says.
+                let at = range.end - after.len() - length;
+                values.dependency = Some(Place { at: at as u16, len: length as u8 });
+            }
             rest = after;
         }
         values

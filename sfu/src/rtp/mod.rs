@@ -7,6 +7,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use header::{AudioLevel, ExtensionValues, RtpHeader};
+pub use header::{AudioLevel, ExtensionValues, Place, RtpHeader};
 pub use sequence::Extender16;
 pub use write::{EgressHeader, write_header};

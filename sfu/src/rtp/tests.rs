@@ -10,6 +10,7 @@ const IDS: Extensions = Extensions {
     repaired_rid: Some(3),
     transport_cc: Some(4),
     audio_level: Some(5),
+    dependency: Some(9),
     abs_send_time: None,
 };
 
@@ -102,6 +103,7 @@ fn what_is_written_is_read_again() {
                     padding: false,
                     transport_cc: transport_cc.map(|sequence| (4, sequence)),
                     audio_level: audio_level.map(|level| (14, level)),
+                    dependency: None,
                 };
                 let mut out = b"before".to_vec();
                 let len = write_header(&mut out, &header);
@@ -124,6 +126,34 @@ fn what_is_written_is_read_again() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_dependency_descriptor_goes_on_with_another_frame_number_in_the_form_it_needs() {
+    let bytes: Vec<u8> = (0..=255).collect();
+    for (len, form) in [(3, [0xbe, 0xde]), (16, [0xbe, 0xde]), (17, [0x10, 0x00]), (255, [0x10, 0x00])] {
+        let header = EgressHeader {
+            padding: false,
+            payload_type: 96,
+            marker: false,
+            sequence: 1,
+            timestamp: 2,
+            ssrc: Ssrc(3),
+            mid: Mid::new(b"17").ok().map(|mid| (1, mid)),
+            transport_cc: Some((4, 0xfffe)),
+            audio_level: None,
+            dependency: Some((9, &bytes[..len], 0xabcd)),
+        };
+        let mut packet = Vec::new();
+        write_header(&mut packet, &header);
+        assert_eq!(packet[12..14], form, "{len}");
+        let read = RtpHeader::parse(&packet).unwrap();
+        let values = ExtensionValues::read(&packet, &read, &IDS);
+        assert_eq!((values.mid, values.transport_cc), (Mid::new(b"17").ok(), Some(0xfffe)));
+        let descriptor = &packet[values.dependency.unwrap().range()];
+        assert_eq!((descriptor.len(), &descriptor[..3]), (len, &[0, 0xab, 0xcd][..]));
+        assert_eq!(descriptor[3..], bytes[3..len]);
     }
 }
 

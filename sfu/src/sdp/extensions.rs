@@ -44,6 +44,7 @@ pub(super) enum Extension {
     RepairedRid,
     TransportCc,
     AudioLevel,
+    Dependency,
 }
 
 impl Extension {
@@ -54,11 +55,14 @@ impl Extension {
             Self::RepairedRid => "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
             Self::TransportCc => "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
             Self::AudioLevel => "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+            Self::Dependency => {
+                "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+            }
         }
     }
 
     fn from_uri(uri: &str) -> Option<Self> {
-        [Self::Mid, Self::Rid, Self::RepairedRid, Self::TransportCc, Self::AudioLevel]
+        [Self::Mid, Self::Rid, Self::RepairedRid, Self::TransportCc, Self::AudioLevel, Self::Dependency]
             .into_iter()
             .find(|extension| extension.uri() == uri)
     }
@@ -70,6 +74,7 @@ impl Extension {
             Self::AudioLevel => kind == Kind::Audio && way != Way::Neither,
             Self::Rid | Self::RepairedRid => kind == Kind::Video && way == Way::ToUs,
             Self::TransportCc => way != Way::Neither,
+            Self::Dependency => kind == Kind::Video && way != Way::Neither,
         }
     }
 }
@@ -115,8 +120,12 @@ impl OfferedExtension {
 }
 
 /// Reads the extensions of ours; the first line counts where two give one extension an id, or two extensions one id.
-/// Ids that need the two-byte form are left out.
-pub(super) fn offered(attributes: &Attributes<'_>) -> Result<Vec<OfferedExtension>, OfferError> {
+/// Ids that need the two-byte form are left out, and so is the dependency descriptor where the two forms may not be mixed: with a structure in it it
+/// is longer than the one-byte form takes.
+pub(super) fn offered(
+    attributes: &Attributes<'_>,
+    allow_mixed: bool,
+) -> Result<Vec<OfferedExtension>, OfferError> {
     let mut offered: Vec<OfferedExtension> = Vec::new();
     for value in attributes.values("extmap") {
         let mut words = value.split_ascii_whitespace();
@@ -134,6 +143,9 @@ pub(super) fn offered(attributes: &Attributes<'_>) -> Result<Vec<OfferedExtensio
         let id: u16 = parse_number(id).ok_or(malformed("an a=extmap line has no valid id"))?;
         let Some(id) = u8::try_from(id).ok().filter(|id| (1..=14).contains(id)) else { continue };
         let Some(extension) = Extension::from_uri(uri) else { continue };
+        if extension == Extension::Dependency && !allow_mixed {
+            continue;
+        }
         if !offered.iter().any(|other| other.id == id || other.extension == extension) {
             offered.push(OfferedExtension { extension, id, direction });
         }
@@ -158,6 +170,7 @@ impl Extensions {
             Extension::RepairedRid => &mut self.repaired_rid,
             Extension::TransportCc => &mut self.transport_cc,
             Extension::AudioLevel => &mut self.audio_level,
+            Extension::Dependency => &mut self.dependency,
         };
         *place = Some(agreed.id);
     }

@@ -232,7 +232,7 @@ impl Entry<'_> {
 }
 
 /// The value of a format parameter; names are compared in any case.
-fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
     parameters.split(';').find_map(|parameter| {
         let (key, value) = parameter.split_once('=')?;
         key.trim().eq_ignore_ascii_case(name).then(|| value.trim())

@@ -19,6 +19,7 @@ mod fragment;
 mod lines;
 mod negotiated;
 mod offer;
+mod profile;
 mod streams;
 mod write;
 

@@ -1,5 +1,6 @@
 //! What offer and answer agreed on.
 
+use super::profile;
 use crate::codec::{Codec, Kind};
 use crate::id::{Mid, Rid, Ssrc};
 
@@ -107,6 +108,17 @@ pub struct PayloadFormat {
     pub transport_cc: bool,
 }
 
+impl PayloadFormat {
+    /// The one of `formats` by which this one's packets can be decoded: with the same profile, or one that includes it.
+    pub fn among<'a>(&self, formats: &'a [Self]) -> Option<&'a Self> {
+        let same = formats.iter().filter(|format| format.codec == self.codec);
+        // Of equally good ones the first is the one that the client prefers.
+        same.filter_map(|format| Some((profile::distance(self, format)?, format)))
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, format)| format)
+    }
+}
+
 /// The ids of header extensions on an m-line (RFC 8285), 1 to 14; `None` where not agreed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Extensions {
@@ -120,6 +132,8 @@ pub struct Extensions {
     pub transport_cc: Option<u8>,
     /// `urn:ietf:params:rtp-hdrext:ssrc-audio-level` (RFC 6464).
     pub audio_level: Option<u8>,
+    /// The dependency descriptor (AV1 RTP specification, appendix A).
+    pub dependency: Option<u8>,
     /// Absolute send time.
     pub abs_send_time: Option<u8>,
 }

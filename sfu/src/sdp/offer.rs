@@ -247,7 +247,10 @@ fn lines(
 ) -> Result<Vec<Line>, OfferError> {
     let mut lines: Vec<Line> = Vec::new();
     let mut has_data = false;
-    let direction = direction(&description.attributes)?.unwrap_or(Direction::SendReceive);
+    let session = Session {
+        direction: direction(&description.attributes)?.unwrap_or(Direction::SendReceive),
+        extmap_allow_mixed: description.attributes.has("extmap-allow-mixed"),
+    };
     for (place, (section, mid)) in description.sections.iter().zip(mids).enumerate() {
         let kind = match section.media {
             "audio" => Some(Kind::Audio),
@@ -257,7 +260,7 @@ fn lines(
         let body = match kind {
             _ if is_stopped(section, bundle) => Body::Rejected(kind),
             Some(kind) if is_secure_rtp(section.protocol) => {
-                media(section, kind, direction, limits)?.map_or(Body::Rejected(Some(kind)), Body::Media)
+                media(section, kind, &session, limits)?.map_or(Body::Rejected(Some(kind)), Body::Media)
             }
             None if !has_data && is_data_channel(section)? => {
                 has_data = true;
@@ -278,19 +281,25 @@ fn lines(
     Ok(lines)
 }
 
+/// What the session says for all m-lines.
+struct Session {
+    direction: Direction,
+    extmap_allow_mixed: bool,
+}
+
 /// Reads an audio or video m-line; `None` without a codec in common.
 fn media(
     section: &Section<'_>,
     kind: Kind,
-    session_direction: Direction,
+    session: &Session,
     limits: &Limits,
 ) -> Result<Option<Media>, OfferError> {
-    let direction = direction(&section.attributes)?.unwrap_or(session_direction);
+    let direction = direction(&section.attributes)?.unwrap_or(session.direction);
     let formats = formats(section, kind, direction)?;
     if formats.is_empty() {
         return Ok(None);
     }
-    let extensions = extensions::offered(&section.attributes)?;
+    let extensions = extensions::offered(&section.attributes, session.extmap_allow_mixed)?;
     let mut simulcast = Simulcast::default();
     let mut announced = Vec::new();
     if direction.sends() {

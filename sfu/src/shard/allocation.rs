@@ -8,7 +8,7 @@ use crate::bandwidth::{Bitrate, Claim, Rung, share};
 use crate::codec::Kind;
 use crate::message::Event;
 use crate::shard::Shard;
-use crate::shard::publication::Offered;
+use crate::shard::publication::LayerChoice;
 use crate::transport::Transport;
 
 /// One picture's part in a decision.
@@ -18,7 +18,7 @@ struct Candidate {
     /// The publisher's index, and the publication's in its list.
     source: (usize, usize),
     max_height: u16,
-    ladder: Vec<Offered>,
+    ladder: Vec<LayerChoice>,
     rungs: Vec<Rung>,
     current: Option<usize>,
     may_rise: bool,
@@ -109,7 +109,7 @@ impl<T: Transport> Shard<T> {
             .iter()
             .filter_map(|&(viewer, slot)| {
                 let slot = &self.participants.get(viewer)?.slots[slot];
-                Some([slot.allotment.encoding, slot.selector.shown_or_wanted()])
+                Some([slot.allotment.target.map(|target| target.encoding), slot.selector.shown_or_wanted()])
             })
             .flatten()
             .flatten()
@@ -147,8 +147,8 @@ impl<T: Transport> Shard<T> {
                 slot: at,
                 source: (source.participant, published),
                 max_height: wish.map_or(source.max_height, |wish| wish.max_height),
-                rungs: ladder.iter().map(|&(_, rung)| rung).collect(),
-                current: ladder.iter().position(|&(encoding, _)| Some(encoding) == allotment.encoding),
+                rungs: ladder.iter().map(LayerChoice::rung).collect(),
+                current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
                 may_rise: allotment.restraint.may_rise(now),
                 ladder,
             })
@@ -181,7 +181,7 @@ impl<T: Transport> Shard<T> {
         let (publisher, at) = candidate.source;
         let publication = &self.participants[publisher].publications[at];
         let id = publication.id();
-        let wished = given.and_then(|rung| Some(candidate.ladder.get(rung)?.0));
+        let wished = given.and_then(|rung| Some(candidate.ladder.get(rung)?.target));
         let shown = given.and_then(|rung| publication.nearest_sending(now, &candidate.ladder, rung));
         let slot = &mut self.participants[index].slots[candidate.slot];
         let paused = given.is_none() && !candidate.ladder.is_empty();
@@ -189,9 +189,11 @@ impl<T: Transport> Shard<T> {
         if (candidate.current.is_some() && given < candidate.current && given < ceiling) || paused && news {
             slot.allotment.restraint.on_fall(now);
         }
-        let moved = slot.allotment.encoding != wished;
-        (slot.allotment.encoding, slot.allotment.paused) = (wished, paused);
-        if slot.selector.set_target(shown)
+        let moved = slot.allotment.target != wished;
+        (slot.allotment.target, slot.allotment.paused) = (wished, paused);
+        let waits = slot.selector.wanted_keyframe().is_some() && slot.selector.current().is_some();
+        // Whoever waits for a higher layer asks again: the key frame may have come with its beginning lost.
+        if (slot.selector.set_target(shown) || waits)
             && let Some(encoding) = slot.selector.wanted_keyframe()
             && !(replay == Replay::Allowed && self.begin_from_history(now, index, candidate, encoding))
         {

@@ -27,8 +27,14 @@ impl<T: Transport> Shard<T> {
         if taken.reconsider {
             self.reconsider_publication(now, index, at);
         }
-        self.fan_out(now, index, at, &taken.packet);
-        self.tap(index, at, taken.packet);
+        let Some(packet) = taken.packet else { return };
+        let encoding = packet.encoding;
+        self.fan_out(now, index, at, &packet);
+        self.tap(index, at, packet);
+        while let Some(packet) = self.participants[index].publications[at].release(encoding) {
+            self.fan_out(now, index, at, &packet);
+            self.tap(index, at, packet);
+        }
     }
 
     /// The loop that everything is for.

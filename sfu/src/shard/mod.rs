@@ -189,7 +189,7 @@ impl<T: Transport> Shard<T> {
             self.current = Some(index);
             let reports = self.participants[index].handle_timeout(now, &mut self.counters);
             if reports {
-                if self.participants[index].has_simulcast() {
+                if self.participants[index].has_layers() {
                     self.reconsider_publisher(now, index);
                 }
                 self.review_savings(now, index);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::codec::Kind;
 use crate::config::Limits;
@@ -249,6 +249,7 @@ impl<T: Transport> Participant<T> {
             timestamp: header.timestamp,
             marker: header.marker,
             audio_level: values.audio_level,
+            descriptor: values.dependency.map_or_else(Bytes::new, |place| datagram.slice(place.range())),
             payload,
             repaired: binding.repair,
         };
@@ -380,7 +381,7 @@ impl<T: Transport> Participant<T> {
             mid: slot.mid,
             publication: slot.publication(),
             shown: slot.selector.current(),
-            allotted: slot.allotment.encoding,
+            allotted: slot.allotment.target,
             paused: slot.allotment.paused,
         });
         let (packets_sent, bytes_sent, bytes_waiting) = self.downlink.totals();
@@ -397,9 +398,9 @@ impl<T: Transport> Participant<T> {
         }
     }
 
-    /// Whether it has publications whose encodings come and go.
-    pub(super) fn has_simulcast(&self) -> bool {
-        self.publications.iter().any(|publication| publication.encodings.len() > 1)
+    /// Whether it has publications whose encodings or layers come and go.
+    pub(super) fn has_layers(&self) -> bool {
+        self.publications.iter().any(PublicationState::has_layers)
     }
 }
 

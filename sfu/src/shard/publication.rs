@@ -1,15 +1,19 @@
 //! A published track on its way in: its encodings, what was received of each, what must be asked for.
 
+use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::bandwidth::{Bitrate, Rung};
-use crate::codec::{Codec, PayloadInfo};
+use crate::codec::dependency::{DependencyError, DependencyReader};
+use crate::codec::vp9::Vp9Descriptor;
+use crate::codec::{Codec, FrameDependency, Layer, PayloadInfo};
 use crate::config::Limits;
-use crate::egress::{SourceClock, SourceHistory, SourcePacket};
+use crate::egress::{SourceClock, SourceHistory, SourcePacket, Target};
 use crate::id::{Mid, PublicationId, Rid, Ssrc};
-use crate::ingress::{Arrival, NackGenerator, RateMeter, ReceiveStream};
+use crate::ingress::{Arrival, LayerRates, NackGenerator, RateMeter, ReceiveStream};
 use crate::keyframe::KeyframeRequester;
 use crate::report::{EncodingReport, PublicationReport};
 use crate::rtp::AudioLevel;
@@ -37,18 +41,19 @@ pub(super) struct Encoding {
     pub(super) history: SourceHistory,
     pub(super) clock: SourceClock,
     pub(super) keyframes: KeyframeRequester,
-    /// Of the last key frame, in pixels.
-    height: Option<u16>,
-    last_packet: Option<Instant>,
+    pub(super) rates: LayerRates,
+    dependencies: DependencyReader,
+    /// Packets that wait for the structure that their descriptors mean, in the order of their arrival.
+    held: VecDeque<Held>,
+    structure_came: bool,
+    spatial: [SpatialLayer; SPATIAL_LAYERS],
     /// The highest sequence number that came.
     highest: u64,
     /// The first packet of the last key frame, and its timestamp.
     last_key: Option<(u64, u32)>,
+    /// Of all its layers together.
     rate: RateMeter,
 }
-
-/// An encoding as something to choose: how good it is and what it costs.
-pub(super) type Offered = (u8, Rung);
 
 /// A packet's fields as read from its header, and its payload.
 pub(super) struct Received {
@@ -56,14 +61,49 @@ pub(super) struct Received {
     pub(super) timestamp: u32,
     pub(super) marker: bool,
     pub(super) audio_level: Option<AudioLevel>,
+    /// The dependency descriptor; empty when there is none.
+    pub(super) descriptor: Bytes,
     pub(super) payload: Bytes,
     /// It came in the retransmission stream.
     pub(super) repaired: bool,
 }
 
+/// One spatial layer of an encoding.
+#[derive(Clone, Copy, Default)]
+struct SpatialLayer {
+    /// Of the last key frame, in pixels.
+    height: Option<u16>,
+    last_packet: Option<Instant>,
+}
+
+struct Held {
+    now: Instant,
+    sequence: u64,
+    received: Received,
+}
+
+/// Layers that a viewer can be sent, and what they are and take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct LayerChoice {
+    pub(super) target: Target,
+    /// In pixels; 0 when not known.
+    pub(super) height: u16,
+    /// Pictures per second.
+    pub(super) fps: u16,
+    /// Of the last seconds it was sent, with all layers below.
+    pub(super) bitrate: Bitrate,
+}
+
+impl LayerChoice {
+    pub(super) fn rung(&self) -> Rung {
+        Rung { height: self.height, bitrate: self.bitrate }
+    }
+}
+
 /// What taking a packet changed beyond the packet itself.
 pub(super) struct Taken {
-    pub(super) packet: SourcePacket,
+    /// `None` when it waits for what its dependency descriptor means: see [`PublicationState::release`].
+    pub(super) packet: Option<SourcePacket>,
     /// The choice of encodings may have to be made anew: a picture's size became known, or an encoding came to life.
     pub(super) reconsider: bool,
     /// The time from our request to this repair.
@@ -122,91 +162,118 @@ impl PublicationState {
             return None;
         };
         let round_trip = encoding.nacks.on_packet(now, sequence, received.repaired);
-        encoding.highest = encoding.highest.max(sequence);
-        let info = PayloadInfo::inspect(codec, &received.payload);
-        let mut reconsider = encoding.last_packet.is_none_or(|last| now.duration_since(last) > SILENCE);
-        encoding.last_packet = Some(now);
-        if info.starts_keyframe {
-            encoding.keyframes.on_keyframe(now);
-            // Parameter sets and the picture they are for begin one key frame, not two.
-            if encoding.last_key.is_none_or(|(last, time)| sequence > last && time != received.timestamp) {
-                encoding.last_key = Some((sequence, received.timestamp));
-            }
-            if let Some((_, height)) = info.dimensions
-                && encoding.height != Some(height)
-            {
-                encoding.height = Some(height);
-                reconsider = true;
+        let Ok(dependency) = encoding.read_dependency(codec, &received.descriptor) else {
+            encoding.hold(Held { now, sequence, received });
+            return Some(Taken { packet: None, reconsider: false, round_trip });
+        };
+        let held = Held { now, sequence, received };
+        let (packet, reconsider) = encoding.complete(index, codec, held, dependency);
+        Some(Taken { packet: Some(packet), reconsider, round_trip })
+    }
+
+    /// The next of the packets that waited for what has come by now. To be asked after each packet that was taken.
+    #[inline]
+    pub(super) fn release(&mut self, index: u8) -> Option<SourcePacket> {
+        let codec = self.info.codec;
+        let encoding = self.encodings.get_mut(usize::from(index))?;
+        while encoding.structure_came {
+            let Some(held) = encoding.held.pop_front() else {
+                encoding.structure_came = false;
+                break;
+            };
+            if let Ok(dependency) = encoding.read_dependency(codec, &held.received.descriptor) {
+                return Some(encoding.complete(index, codec, held, dependency).0);
             }
         }
-        encoding.clock.on_packet(received.timestamp, now);
-        encoding.rate.on_packet(now, received.payload.len());
-        let packet = SourcePacket {
-            encoding: index,
-            sequence,
-            timestamp: received.timestamp,
-            marker: received.marker,
-            arrival: now,
-            audio_level: received.audio_level,
-            info,
-            payload: received.payload,
-        };
-        encoding.history.insert(packet.clone());
-        Some(Taken { packet, reconsider, round_trip })
+        None
     }
 
-    /// What can be had of it, from the least to the best: the encodings that send, or would if they were asked to; all of them where none does.
-    pub(super) fn ladder(&self, now: Instant) -> Vec<Offered> {
-        let counted = |&at: &usize| self.sends(now, at) || self.saving.may_come(now, at);
-        let any = (0..self.encodings.len()).any(|at| counted(&at));
-        let mut ladder: Vec<Offered> = (0..self.encodings.len())
-            .filter(|at| !any || counted(at))
-            .map(|at| {
-                let encoding = &self.encodings[at];
-                let rung = Rung { height: encoding.height.unwrap_or(0), bitrate: encoding.rate.rate() };
-                (at as u8, rung)
-            })
-            .collect();
+    /// What can be had of it, each with all below it, from the least to the best: the layers that are sent, the encodings that would be if they were
+    /// asked for; all encodings where there are none of either.
+    pub(super) fn ladder(&self, now: Instant) -> Vec<LayerChoice> {
+        let any = (0..self.encodings.len()).any(|at| self.counts(now, at));
+        let mut choices = Vec::new();
+        for (at, encoding) in self.encodings.iter().enumerate() {
+            if any && !self.counts(now, at) {
+                continue;
+            }
+            if encoding.is_sending(now) {
+                encoding.choices(now, at as u8, &mut choices);
+            } else {
+                choices.push(encoding.as_known(at as u8));
+            }
+        }
+        let lowest = choices.iter().map(|choice| choice.height).min();
+        // A larger picture that stutters is no better than a smaller one that moves.
+        choices.retain(|choice| {
+            choice.fps >= FLUENT
+                || choice.target.layer.temporal == Layer::ALL.temporal
+                || Some(choice.height) == lowest
+        });
         // Where heights are equal, or not known before the first key frames, the one offered first is the better one.
-        ladder.sort_by_key(|&(at, rung)| (rung.height, std::cmp::Reverse(at)));
-        ladder
+        choices.sort_by_key(|choice| (choice.height, Reverse(choice.target.encoding), choice.target.layer));
+        choices
     }
 
-    /// Of a ladder's rungs the one to show now when `wished` is what the line has room for: that one if it sends, else the best below it that does,
-    /// else the least above.
-    pub(super) fn nearest_sending(&self, now: Instant, ladder: &[Offered], wished: usize) -> Option<u8> {
-        let sends = |&&(at, _): &&Offered| self.sends(now, usize::from(at));
+    /// Of a ladder's choices the one to show now when `wished` is what the line has room for: that one if it is sent, else the best below it that is, else
+    /// the least above.
+    pub(super) fn nearest_sending(
+        &self,
+        now: Instant,
+        ladder: &[LayerChoice],
+        wished: usize,
+    ) -> Option<Target> {
+        let sent = |choice: &&LayerChoice| {
+            self.encoding(choice.target.encoding).is_some_and(|encoding| encoding.is_sending(now))
+        };
         let (below, above) = ladder.split_at_checked(wished + 1)?;
-        let nearest = below.iter().rev().find(sends).or_else(|| above.iter().find(sends));
-        nearest.or(ladder.get(wished)).map(|&(at, _)| at)
+        let nearest = below.iter().rev().find(sent).or_else(|| above.iter().find(sent));
+        nearest.or(ladder.get(wished)).map(|choice| choice.target)
     }
 
     /// What all its encodings that send take together.
     pub(super) fn bitrate(&self, now: Instant) -> Bitrate {
-        let sending = (0..self.encodings.len()).filter(|&at| self.sends(now, at));
-        sending.map(|at| self.encodings[at].rate.rate()).sum()
+        self.encodings
+            .iter()
+            .filter(|encoding| encoding.is_sending(now))
+            .map(|encoding| encoding.rate.rate())
+            .sum()
+    }
+
+    /// The first encoding that sends: what a recording takes.
+    pub(super) fn first_sending(&self, now: Instant) -> Option<usize> {
+        self.encodings.iter().position(|encoding| encoding.is_sending(now))
     }
 
     /// How it is just now.
     pub(super) fn report(&self, now: Instant) -> PublicationReport {
         let report = |(at, encoding): (usize, &Encoding)| EncodingReport {
-            height: encoding.height,
+            height: encoding.height(),
             bitrate: encoding.rate.rate(),
-            sends: self.sends(now, at),
+            sends: encoding.is_sending(now),
             wanted: self.saving.wanted().get(at).copied().unwrap_or(true),
         };
         let encodings = self.encodings.iter().enumerate().map(report).collect();
         PublicationReport { publication: self.id(), encodings }
     }
 
-    fn sends(&self, now: Instant, at: usize) -> bool {
-        let last = self.encodings.get(at).and_then(|encoding| encoding.last_packet);
-        last.is_some_and(|last| now.saturating_duration_since(last) <= SILENCE)
+    /// Whether an encoding can be chosen: it sends, or would.
+    fn counts(&self, now: Instant, at: usize) -> bool {
+        self.encodings.get(at).is_some_and(|encoding| encoding.is_sending(now))
+            || self.saving.may_come(now, at)
     }
 
-    /// The first encoding that sends: what a recording takes.
-    pub(super) fn first_sending(&self, now: Instant) -> Option<usize> {
-        (0..self.encodings.len()).find(|&at| self.sends(now, at))
+    /// Whether there is a choice for its viewers that changes when something falls silent.
+    pub(super) fn has_layers(&self) -> bool {
+        let has_spatial =
+            |encoding: &Encoding| encoding.spatial.iter().skip(1).any(|layer| layer.last_packet.is_some());
+        self.encodings.len() > 1 || self.encodings.iter().any(has_spatial)
+    }
+}
+
+impl SpatialLayer {
+    fn is_sending(&self, now: Instant) -> bool {
+        self.last_packet.is_some_and(|last| now.duration_since(last) <= SILENCE)
     }
 }
 
@@ -214,6 +281,50 @@ impl Encoding {
     /// The packets after `sequence` that came before it did, in their order.
     pub(super) fn overtaking(&self, sequence: u64) -> Vec<SourcePacket> {
         (sequence + 1..=self.highest).filter_map(|later| self.history.lookup(later).cloned()).collect()
+    }
+
+    fn is_sending(&self, now: Instant) -> bool {
+        self.spatial.iter().any(|layer| layer.is_sending(now))
+    }
+
+    /// Of its largest layer.
+    fn height(&self) -> Option<u16> {
+        self.spatial.iter().filter_map(|layer| layer.height).max()
+    }
+
+    /// Appends what can be had of it while it sends.
+    fn choices(&self, now: Instant, index: u8, choices: &mut Vec<LayerChoice>) {
+        // A second is short for a rate: the layers' shares of it are applied to one that is steadier.
+        let total = self.rates.bitrate_up_to(now, Layer::ALL).as_bps().max(1) as f64;
+        for (spatial, layer) in (0..).zip(&self.spatial) {
+            if !layer.is_sending(now) {
+                continue;
+            }
+            let highest = self.rates.highest_temporal(now, spatial);
+            for temporal in 0..=highest {
+                let shown = Layer { spatial, temporal };
+                let share = self.rates.bitrate_up_to(now, shown).as_bps() as f64 / total;
+                // The best of them is all there is, also what comes next.
+                let temporal = if temporal == highest { Layer::ALL.temporal } else { temporal };
+                choices.push(LayerChoice {
+                    target: Target { encoding: index, layer: Layer { spatial, temporal } },
+                    height: layer.height.unwrap_or(0),
+                    fps: self.rates.pictures_per_second(now, temporal),
+                    bitrate: self.rate.rate() * share,
+                });
+            }
+        }
+    }
+
+    /// What it was when it sent last.
+    fn as_known(&self, index: u8) -> LayerChoice {
+        let spatial = self.spatial.iter().rposition(|layer| layer.height.is_some()).unwrap_or(0) as u8;
+        LayerChoice {
+            target: Target { encoding: index, layer: Layer { spatial, temporal: Layer::ALL.temporal } },
+            height: self.height().unwrap_or(0),
+            fps: u16::MAX,
+            bitrate: self.rate.rate(),
+        }
     }
 
     /// The packets from the last key frame on, if a viewer who comes now is served with them better than with a key frame of their own: all of
@@ -229,6 +340,117 @@ impl Encoding {
         run.filter(|run| run.iter().map(|packet| packet.payload.len()).sum::<usize>() <= RUN_BYTES)
     }
 
+    /// What a dependency descriptor says; `Ok(None)` without one, or with one that says nothing to be relied on. An error when it means a structure that has
+    /// not come: H.264 and AV1 have nothing else to tell layers by.
+    #[inline]
+    fn read_dependency(
+        &mut self,
+        codec: Codec,
+        descriptor: &[u8],
+    ) -> Result<Option<FrameDependency>, DependencyError> {
+        if descriptor.is_empty() {
+            return Ok(None);
+        }
+        match self.dependencies.read(descriptor) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(error)
+                if matches!(codec, Codec::H264 | Codec::Av1) && error == DependencyError::UnknownTemplate =>
+            {
+                Err(error)
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn hold(&mut self, held: Held) {
+        if self.held.len() >= MAX_HELD {
+            self.held.pop_front();
+        }
+        self.held.push_back(held);
+    }
+
+    /// Makes of a packet what its viewers get, and notes what it tells; whether the choice of layers may have to be made anew.
+    #[inline]
+    fn complete(
+        &mut self,
+        index: u8,
+        codec: Codec,
+        Held { now, sequence, received }: Held,
+        dependency: Option<FrameDependency>,
+    ) -> (SourcePacket, bool) {
+        self.highest = self.highest.max(sequence);
+        let mut info = PayloadInfo::inspect(codec, &received.payload);
+        if let Some(frame) = dependency {
+            info = info.with_dependency(frame);
+            self.structure_came |= frame.structure;
+        }
+        info.ends_frame |= received.marker;
+        self.rates.on_packet(now, info.layer, received.timestamp, received.payload.len());
+        let mut reconsider = self.on_life(now, info.layer.spatial);
+        self.rate.on_packet(now, received.payload.len());
+        if info.starts_keyframe {
+            self.keyframes.on_keyframe(now);
+            // Parameter sets and the picture they are for begin one key frame, not two.
+            if self.last_key.is_none_or(|(last, time)| sequence > last && time != received.timestamp) {
+                self.last_key = Some((sequence, received.timestamp));
+            }
+        }
+        if info.starts_keyframe || info.tells_sizes {
+            reconsider |= self.on_sizes(now, &info, &received.payload);
+        }
+        self.clock.on_packet(received.timestamp, now);
+        let packet = SourcePacket {
+            encoding: index,
+            sequence,
+            timestamp: received.timestamp,
+            marker: received.marker,
+            arrival: now,
+            audio_level: received.audio_level,
+            info,
+            descriptor: received.descriptor,
+            payload: received.payload,
+        };
+        self.history.insert(packet.clone());
+        (packet, reconsider)
+    }
+
+    /// A spatial layer sends; whether it was silent.
+    #[inline]
+    fn on_life(&mut self, now: Instant, spatial: u8) -> bool {
+        let Some(layer) = self.spatial.get_mut(usize::from(spatial)) else { return false };
+        let silent = !layer.is_sending(now);
+        layer.last_packet = Some(now);
+        silent
+    }
+
+    /// A key frame tells what layers there are: they are counted on before their first packets come. Whether that is news.
+    fn on_sizes(&mut self, now: Instant, info: &PayloadInfo, payload: &[u8]) -> bool {
+        let mut sizes = [None; SPATIAL_LAYERS];
+        sizes[0] = info.dimensions;
+        let told =
+            Vp9Descriptor::parse(payload).filter(|_| info.tells_sizes).and_then(|told| told.scalability);
+        if let Some(structure) = self.dependencies.structure().filter(|_| info.dependency.is_some()) {
+            let active = self.dependencies.active_layers();
+            for (spatial, size) in (0..).zip(&mut sizes) {
+                let sent = (0..8).any(|temporal| active.contains(Layer { spatial, temporal }));
+                *size = structure.resolution(spatial).filter(|_| sent);
+            }
+        } else if let Some((layers, told)) =
+            told.and_then(|told| Some((told.spatial_layers, told.resolutions?)))
+        {
+            let told = told.into_iter().take(layers.into()).map(Some);
+            sizes.iter_mut().zip(told).for_each(|(size, told)| *size = told);
+        }
+        let mut news = false;
+        for (spatial, size) in (0..).zip(sizes) {
+            let Some((_, height)) = size else { continue };
+            news |= self.on_life(now, spatial);
+            let known = &mut self.spatial[usize::from(spatial)].height;
+            news |= known.replace(height) != Some(height);
+        }
+        news
+    }
+
     fn new(codec: Codec, limits: &Limits) -> Self {
         Self {
             ssrc: None,
@@ -238,8 +460,11 @@ impl Encoding {
             history: SourceHistory::new(limits.history_packets),
             clock: SourceClock::new(codec.clock_rate()),
             keyframes: KeyframeRequester::new(limits.keyframe_interval),
-            height: None,
-            last_packet: None,
+            rates: LayerRates::default(),
+            dependencies: DependencyReader::default(),
+            held: VecDeque::new(),
+            structure_came: false,
+            spatial: [SpatialLayer::default(); SPATIAL_LAYERS],
             highest: 0,
             last_key: None,
             rate: RateMeter::default(),
@@ -249,6 +474,15 @@ impl Encoding {
 
 /// An encoding that sent nothing for so long is not counted on.
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
+/// Fewer pictures a second stutter.
+const FLUENT: u16 = 13;
 /// Older than this the run since a key frame is not worth its burst.
 const RUN_AGE: Duration = Duration::from_millis(1200);
 const RUN_BYTES: usize = 256 * 1024;
+/// As many as dependency descriptors can tell. Those above are never chosen.
+const SPATIAL_LAYERS: usize = 4;
+/// A large key frame's packets, all before its beginning is repaired.
+const MAX_HELD: usize = 256;
+
+#[cfg(test)]
+mod tests;

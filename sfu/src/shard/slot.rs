@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use crate::bandwidth::Restraint;
 use crate::codec::{Codec, Kind};
 use crate::egress::{
-    LayerSelector, Marks, NotAgain, RtpMunger, Selection, Sent, SentHistory, SlotClock, SourcePacket,
-    Vp8Munger,
+    FrameMunger, LayerSelector, Marks, NotAgain, PictureMunger, RtpMunger, Selection, Sent, SentHistory,
+    SlotClock, SourcePacket, Target,
 };
 use crate::id::{Mid, PublicationId};
 use crate::ingress::LineQuality;
@@ -26,7 +26,8 @@ pub(super) struct Slot {
     pub(super) source: Option<Source>,
     pub(super) selector: LayerSelector,
     munger: RtpMunger,
-    vp8: Vp8Munger,
+    pictures: PictureMunger,
+    frames: FrameMunger,
     sent: SentHistory,
     clock: SlotClock,
     rtx_sequence: u64,
@@ -45,6 +46,7 @@ pub(super) struct Source {
     /// The publisher's index in the shard.
     pub(super) participant: usize,
     pub(super) max_height: u16,
+    codec: Codec,
     payload_type: u8,
     rtx_payload_type: Option<u8>,
 }
@@ -52,8 +54,8 @@ pub(super) struct Source {
 /// What a slot is to show.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Allotment {
-    /// The encoding that the line has room for; `None` before that was looked at, and in a pause.
-    pub(super) encoding: Option<u8>,
+    /// What the line has room for; `None` before that was looked at, and in a pause.
+    pub(super) target: Option<Target>,
     /// The line has no room even for the least.
     pub(super) paused: bool,
     pub(super) restraint: Restraint,
@@ -81,7 +83,8 @@ impl Slot {
             source: None,
             selector: LayerSelector::default(),
             munger: RtpMunger::new(start.sequence),
-            vp8: Vp8Munger::default(),
+            pictures: PictureMunger::default(),
+            frames: FrameMunger::default(),
             sent: SentHistory::default(),
             clock: SlotClock::new(rate, start.rtp_time, origin),
             rtx_sequence: FIRST_CYCLE + u64::from(start.rtx_sequence),
@@ -119,51 +122,86 @@ impl Slot {
         &mut self,
         publication: PublicationId,
         participant: usize,
-        codec: Codec,
+        published: &PayloadFormat,
         max_height: u16,
     ) -> bool {
-        let Some(format) = self.formats.iter().find(|format| format.codec == codec) else { return false };
+        let Some(format) = published.among(&self.formats) else { return false };
+        let codec = format.codec;
         let (payload_type, rtx_payload_type) = (format.payload_type, format.rtx_payload_type);
         self.clear();
         if codec.kind() == Kind::Audio {
             self.selector = LayerSelector::passthrough();
         }
-        self.source = Some(Source { publication, participant, max_height, payload_type, rtx_payload_type });
+        self.source =
+            Some(Source { publication, participant, max_height, codec, payload_type, rtx_payload_type });
         true
     }
 
     /// Decides about one source packet and renumbers it; `None` when it is not for this slot now. `time` is the instant that its timestamp means.
     #[inline]
     pub(super) fn select(&mut self, packet: &SourcePacket, time: Instant) -> Option<Munged> {
-        self.source?;
-        let selection = self.selector.select(packet.encoding, packet.info.starts_keyframe);
+        let source = self.source?;
+        let selection = self.selector.select(packet);
         match selection {
             Selection::Drop => return None,
+            Selection::Skip => {
+                // VP9 counts its references by picture numbers: there they stay.
+                if let (Codec::Vp8, Some(numbers)) = (source.codec, &packet.info.numbers) {
+                    self.pictures.skip(numbers);
+                }
+                return self.leave_out(packet);
+            }
             Selection::Switch => {
                 let rtp_time = self.clock.rtp_at(time);
                 self.munger.switch_to(packet.sequence, packet.timestamp, rtp_time);
-                if let Some(descriptor) = &packet.info.vp8 {
-                    self.vp8.switch_to(descriptor);
+                if let Some(numbers) = &packet.info.numbers {
+                    self.pictures.switch_to(numbers);
+                }
+                if let Some(frame) = &packet.info.dependency {
+                    self.frames.switch_to(frame.frame_number);
                 }
             }
             Selection::Forward => {}
         }
         if packet.payload.is_empty() {
-            self.munger.skip(packet.sequence);
-            return None;
+            return self.leave_out(packet);
         }
         let munged = self.munger.forward(packet.sequence, packet.timestamp)?;
-        let vp8 = packet.info.vp8.as_ref().map(|descriptor| self.vp8.forward(descriptor));
+        let picture = packet.info.numbers.as_ref().map(|numbers| self.pictures.forward(numbers));
         let sent = Sent {
             encoding: packet.encoding,
             source_sequence: packet.sequence,
             sequence: munged.sequence,
             timestamp: munged.timestamp,
-            vp8,
+            marker: self.selector.ends_picture(packet),
+            picture,
+            frame_number: packet.info.dependency.map(|frame| self.frames.forward(frame.frame_number)),
+            empty: false,
             marks: Marks::default(),
         };
         self.clock.on_sent(munged.timestamp, time);
         Some(Munged { sent, switched: selection == Selection::Switch })
+    }
+
+    /// A packet that is not for this viewer: numbers close up over it. Where those after it have gone out already its number is sent with nothing in it,
+    /// or the viewer would go on asking for it.
+    fn leave_out(&mut self, packet: &SourcePacket) -> Option<Munged> {
+        if !self.munger.skip(packet.sequence) {
+            return None;
+        }
+        let munged = self.munger.forward(packet.sequence, packet.timestamp)?;
+        let sent = Sent {
+            encoding: packet.encoding,
+            source_sequence: packet.sequence,
+            sequence: munged.sequence,
+            timestamp: munged.timestamp,
+            marker: false,
+            picture: None,
+            frame_number: None,
+            empty: true,
+            marks: Marks::default(),
+        };
+        Some(Munged { sent, switched: false })
     }
 
     /// Writes and seals a selected packet. Its size, and whether it was the first of this slot.
@@ -180,18 +218,19 @@ impl Slot {
         let header = EgressHeader { mid: self.name(), ..self.header(&source, packet, &sent) };
         let roc = rollover(sent.sequence);
         let id = self.extensions.transport_cc;
+        let mut octets = 0;
         let mut marks = Marks { transport_number: None, mid: header.mid.is_some() };
         let size = downlink.send(now, id.is_some(), |buffer, start, number| {
             marks.transport_number = id.map(|_| number);
             let header = EgressHeader { transport_cc: id.map(|id| (id, number)), ..header };
             let header_len = write_header(buffer, &header);
-            write_payload(buffer, packet, &sent);
+            octets = write_payload(buffer, packet, &sent);
             transport.seal_rtp(buffer, start, header_len, roc);
         });
         self.sent.on_sent(now, Sent { marks, ..sent }, size);
         let first = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
+        self.octets = self.octets.wrapping_add(octets as u32);
         Some((size, first))
     }
 
@@ -277,6 +316,7 @@ impl Slot {
             mid: self.name(),
             transport_cc: None,
             audio_level: None,
+            dependency: None,
         };
         let size = downlink.send(now, true, |buffer, start, number| {
             let header = EgressHeader { transport_cc: Some((id, number)), ..header };
@@ -318,10 +358,10 @@ impl Slot {
         if self.mid_acknowledged { None } else { self.extensions.mid.map(|id| (id, self.mid)) }
     }
 
-    fn header(&self, source: &Source, packet: &SourcePacket, sent: &Sent) -> EgressHeader {
+    fn header<'a>(&self, source: &Source, packet: &'a SourcePacket, sent: &Sent) -> EgressHeader<'a> {
         EgressHeader {
             payload_type: source.payload_type,
-            marker: packet.marker,
+            marker: sent.marker,
             sequence: sent.sequence as u16,
             timestamp: sent.timestamp,
             ssrc: self.identity.ssrc,
@@ -329,6 +369,11 @@ impl Slot {
             mid: None,
             transport_cc: None,
             audio_level: self.extensions.audio_level.zip(packet.audio_level),
+            dependency: self
+                .extensions
+                .dependency
+                .zip(sent.frame_number)
+                .map(|(id, number)| (id, &packet.descriptor[..], number)),
         }
     }
 }
@@ -348,16 +393,20 @@ pub(super) struct SlotStart {
     pub(super) rtp_time: u32,
 }
 
-/// The payload as this subscriber gets it: copied once, its codec's running numbers replaced by theirs.
+/// The payload as this subscriber gets it: copied once, its codec's running numbers replaced by theirs. Returns its length.
 #[inline]
-fn write_payload(buffer: &mut Vec<u8>, packet: &SourcePacket, sent: &Sent) {
+fn write_payload(buffer: &mut Vec<u8>, packet: &SourcePacket, sent: &Sent) -> usize {
+    if sent.empty {
+        return 0;
+    }
     let start = buffer.len();
     buffer.extend_from_slice(&packet.payload);
-    if let (Some(descriptor), Some(ids), Some(payload)) =
-        (&packet.info.vp8, &sent.vp8, buffer.get_mut(start..))
+    if let (Some(numbers), Some(ids), Some(payload)) =
+        (&packet.info.numbers, &sent.picture, buffer.get_mut(start..))
     {
-        descriptor.rewrite(payload, ids);
+        numbers.rewrite(payload, ids);
     }
+    packet.payload.len()
 }
 
 /// The rollover counter of an extended sequence number that starts in cycle 1, which is the counter's 0.

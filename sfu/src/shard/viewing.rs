@@ -137,11 +137,11 @@ impl<T: Transport> Shard<T> {
         let Some(&publisher) = self.by_id.get(&publication.participant) else { return };
         let owner = &mut self.participants[publisher];
         let Some(published) = owner.publication(publication) else { return };
-        let codec = owner.publications[published].info.codec;
+        let format = owner.publications[published].format.clone();
         let participant = &mut self.participants[index];
         let wish = participant.view.video.iter().find(|wish| wish.publication == publication);
         let max_height = wish.map_or(u16::MAX, |wish| wish.max_height);
-        if participant.slots[at].fill(publication, publisher, codec, max_height) {
+        if participant.slots[at].fill(publication, publisher, &format, max_height) {
             self.participants[publisher].publications[published].subscribers.push((index, at));
         }
     }

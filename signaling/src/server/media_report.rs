@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use simmer_sfu::Sfu;
+use simmer_sfu::egress::Target;
 use simmer_sfu::message::Command;
 use simmer_sfu::report::{ParticipantReport, PublicationReport, SlotReport};
 use tokio::sync::oneshot;
@@ -63,9 +64,17 @@ fn slot(report: &SlotReport) -> Value {
     json!({
         "mid": report.mid.to_string(),
         "publication": report.publication.map(|publication| publication.to_string()),
-        "shown": report.shown,
-        "allotted": report.allotted,
+        "shown": report.shown.map(target),
+        "allotted": report.allotted.map(target),
         "paused": report.paused,
+    })
+}
+
+fn target(target: Target) -> Value {
+    json!({
+        "encoding": target.encoding,
+        "spatial": target.layer.spatial,
+        "temporal": target.layer.temporal,
     })
 }
 

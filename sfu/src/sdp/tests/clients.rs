@@ -42,6 +42,7 @@ fn chromium_publishes_simulcast_and_offers_slots() {
         rid: Some(10),
         repaired_rid: Some(11),
         transport_cc: Some(3),
+        dependency: Some(12),
         ..Extensions::default()
     };
     assert_eq!(camera.extensions, expected);

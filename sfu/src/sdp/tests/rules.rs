@@ -286,6 +286,21 @@ fn feedback_is_what_was_offered_of_four() {
 }
 
 #[test]
+fn the_dependency_descriptor_needs_leave_to_mix_extension_forms() {
+    let uri = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+    for direction in ["sendonly", "recvonly"] {
+        let lines = format!("a=rtpmap:98 VP8/90000\r\na={direction}\r\na=extmap:7 {uri}\r\n");
+        let plain = video("98", &lines);
+        let mixed = plain.replace("m=video", "a=extmap-allow-mixed\r\nm=video");
+        for (text, agreed) in [(plain, None), (mixed, Some(7))] {
+            let (answer, negotiated) = negotiate(&text, None).unwrap();
+            assert_eq!(negotiated.media[0].extensions.dependency, agreed, "{direction}");
+            assert_eq!(answer.contains(uri), agreed.is_some());
+        }
+    }
+}
+
+#[test]
 fn opus_says_what_the_client_said() {
     let (_, negotiated) =
         negotiate(&audio("a=fmtp:111 useinbandfec=0;minptime=20;usedtx=1;foo=1\r\n"), None).unwrap();

@@ -1,0 +1,143 @@
+#![expect(clippy::disallowed_methods, reason = "a time to start from")]
+
+use super::*;
+use crate::bandwidth::Claim;
+use crate::codec::Kind;
+use crate::id::ParticipantId;
+use crate::sdp::Flow;
+
+fn publication(codec: Codec) -> PublicationState {
+    let format = PayloadFormat {
+        codec,
+        payload_type: 96,
+        rtx_payload_type: None,
+        parameters: String::new(),
+        nack: true,
+        pli: true,
+        transport_cc: false,
+    };
+    let line = MediaLine {
+        mid: Mid::new(b"0").unwrap(),
+        kind: Kind::Video,
+        flow: Flow::Receive { rids: Vec::new(), ssrcs: Vec::new() },
+        codecs: vec![format.clone()],
+        extensions: Extensions::default(),
+    };
+    let id = PublicationId { participant: ParticipantId(1), index: 0 };
+    PublicationState::new(id, &line, format, &[], &Limits::default())
+}
+
+fn received(sequence: u16, timestamp: u32, descriptor: &[u8], payload: &[u8]) -> Received {
+    Received {
+        sequence,
+        timestamp,
+        marker: true,
+        audio_level: None,
+        descriptor: Bytes::copy_from_slice(descriptor),
+        payload: Bytes::copy_from_slice(payload),
+        repaired: false,
+    }
+}
+
+fn target(spatial: u8, temporal: u8) -> Target {
+    Target { encoding: 0, layer: Layer { spatial, temporal } }
+}
+
+/// What is shown `max_height` pixels high on a line without bound.
+fn best(publication: &PublicationState, now: Instant, max_height: u16) -> Target {
+    let ladder = publication.ladder(now);
+    let rungs: Vec<Rung> = ladder.iter().map(LayerChoice::rung).collect();
+    let claim = Claim { priority: 0, max_height, ladder: &rungs, current: None, may_rise: true };
+    ladder[claim.ceiling().unwrap()].target
+}
+
+/// Frame 7 with a structure of two temporal layers: templates 0 (key), 1 (base) and 2 (above), for targets T0 and T1.
+const KEY: [u8; 11] = [
+    0b1100_0000,
+    0,
+    7,           //
+    0b1000_0000, // a structure; its first id is 0
+    0b0000_0001, // two targets
+    0b0001_1110, // the templates' layers; indications 10
+    0b1010_1000, // 10, 10 10, 00
+    0b0101_0001, // 01; no reference; 1, 2 back
+    0b0100_0000, // none more; 1, 1 back
+    0b0000_0000, // none more; no chain, no sizes
+    0,
+];
+
+#[test]
+fn what_means_a_structure_to_come_waits_for_it() {
+    let now = Instant::now();
+    let mut publication = publication(Codec::Av1);
+    let take = |publication: &mut PublicationState, sequence, descriptor: &[u8]| {
+        let taken = publication.take(now, 0, received(sequence, u32::from(sequence), descriptor, b"payload"));
+        taken.unwrap().packet.map(|packet| (packet.sequence as u16, packet.info.layer.temporal))
+    };
+    assert_eq!(take(&mut publication, 3, &[0b1100_0010, 0, 8]), None);
+    assert_eq!(take(&mut publication, 4, &[0b1100_0001, 0, 9]), None);
+    // Of a structure that never comes.
+    assert_eq!(take(&mut publication, 5, &[0b1101_0000, 0, 10]), None);
+    assert!(publication.release(0).is_none());
+    assert_eq!(take(&mut publication, 2, &KEY), Some((2, 0)));
+    let released: Vec<_> = std::iter::from_fn(|| publication.release(0))
+        .map(|packet| (packet.sequence as u16, packet.info.layer.temporal))
+        .collect();
+    assert_eq!(released, [(3, 1), (4, 0)]);
+    assert_eq!(take(&mut publication, 6, &[0b1100_0010, 0, 11]), Some((6, 1)));
+}
+
+/// A VP9 frame: the key picture tells of 180 and 360 lines.
+fn vp9(key: bool, spatial: u8, temporal: u8, size: usize) -> Vec<u8> {
+    let inter = if key { 0 } else { 0x40 };
+    let mut payload = if key && spatial == 0 {
+        vec![0x2e, 0, 0, 0x30, 0x01, 0x40, 0x00, 0xb4, 0x02, 0x80, 0x01, 0x68]
+    } else {
+        vec![0x2c | inter, temporal << 5 | spatial << 1 | u8::from(spatial > 0), 0]
+    };
+    payload.resize(size, 0);
+    payload
+}
+
+#[test]
+fn one_encoding_offers_its_layers_by_height_and_rate() {
+    let origin = Instant::now();
+    let mut publication = publication(Codec::Vp9);
+    let mut sequence = 0;
+    let mut picture = |publication: &mut PublicationState, at: u32, layers: u8| {
+        let now = origin + Duration::from_millis(u64::from(at) * 20);
+        let mut reconsider = false;
+        for spatial in 0..layers {
+            let size = [100, 300][usize::from(spatial)];
+            let payload = vp9(at == 0, spatial, (at % 2) as u8, size);
+            sequence += 1;
+            reconsider |=
+                publication.take(now, 0, received(sequence, at * 1800, &[], &payload)).unwrap().reconsider;
+        }
+        reconsider
+    };
+    assert!(picture(&mut publication, 0, 2));
+    assert_eq!(best(&publication, origin, 200), target(1, 7), "known from the key frame");
+    assert!((1..100).all(|at| !picture(&mut publication, at, 2)));
+    let now = origin + Duration::from_secs(2);
+    assert_eq!(best(&publication, now, 180), target(0, 7));
+    assert_eq!(best(&publication, now, 720), target(1, 7), "the tallest there is");
+    let choices = publication.ladder(now);
+    let seen: Vec<_> = choices.iter().map(|choice| (choice.target, choice.height, choice.fps)).collect();
+    let expected =
+        [(target(0, 0), 180, 25), (target(0, 7), 180, 50), (target(1, 0), 360, 25), (target(1, 7), 360, 50)];
+    assert_eq!(seen, expected);
+    for (choice, bps) in choices.iter().zip([8 * 25 * 100, 8 * 50 * 100, 8 * 25 * 400, 8 * 50 * 400]) {
+        let off = choice.bitrate.as_bps() as f64 / f64::from(bps);
+        assert!((0.9..1.1).contains(&off), "{choice:?}");
+    }
+    assert_eq!(publication.info.encodings, [None]);
+    assert!(publication.has_layers());
+    // The upper layer falls silent.
+    assert_eq!((100..200).filter(|&at| picture(&mut publication, at, 1)).count(), 0);
+    let now = origin + Duration::from_secs(4);
+    assert_eq!(best(&publication, now, 720), target(0, 7));
+    assert!(publication.ladder(now).iter().all(|choice| choice.target.layer.spatial == 0));
+    assert!(picture(&mut publication, 200, 2), "and comes back");
+    assert_eq!(best(&publication, now, 720), target(1, 7));
+}
