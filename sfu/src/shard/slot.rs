@@ -349,3 +349,6 @@ fn rollover(sequence: u64) -> u32 {
 const FIRST_CYCLE: u64 = 65_536;
 /// Until the client's first report tells.
 const DEFAULT_ROUND_TRIP: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ mod client;
 mod mark;
 mod network;
 mod plain;
+mod svc;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -18,6 +19,7 @@ pub use client::{Client, ClientPlan, Watched};
 pub use mark::Mark;
 pub use network::{Delivery, Line, Network};
 pub use plain::{Frame, PlainContext, PlainTransport, check, message, read_message};
+pub use svc::{LayerMark, LayeredFrame, LayeredSource, Scheme};
 
 use crate::config::Limits;
 use crate::id::{ParticipantId, PublicationId, RoomId};
