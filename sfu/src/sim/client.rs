@@ -1,6 +1,6 @@
 //! A simulated client: publishes marked video, watches through slots, repairs, and writes down all it received.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use crate::rtcp::{self, RtcpPacket};
 use crate::rtp::{Extender16, RtpHeader};
 use crate::sim::mark::Mark;
 use crate::sim::plain;
+use crate::sim::svc::{self, LayerMark, LayeredSource, Scheme};
 
 /// What a simulated client does.
 #[derive(Clone, Debug)]
@@ -39,6 +40,9 @@ pub struct Client {
     ufrag: Option<String>,
     connected: bool,
     encodings: Vec<Sending>,
+    /// What it publishes and shows is layered, instead of plain VP8.
+    scheme: Option<Scheme>,
+    layered: Option<LayeredSource>,
     out: VecDeque<Bytes>,
     next_frame: Option<Instant>,
     next_check: Option<Instant>,
@@ -53,6 +57,10 @@ pub struct Watched {
     pub received: BTreeMap<u64, Mark>,
     /// RTP timestamps by extended sequence number.
     pub timestamps: BTreeMap<u64, u32>,
+    /// The same for layered video.
+    pub layers: BTreeMap<u64, LayerMark>,
+    /// Numbers that came with nothing in them.
+    pub empty: BTreeSet<u64>,
     /// Numbers that came twice with different contents: a fault.
     pub contradictions: u64,
     /// When the first complete key frame began to arrive.
@@ -94,11 +102,19 @@ impl Client {
             ufrag: None,
             connected: false,
             encodings,
+            scheme: None,
+            layered: None,
             out: VecDeque::new(),
             next_frame: None,
             next_check: None,
             next_repair: None,
         }
+    }
+
+    /// A client whose video is layered: one encoding, whose largest picture has the height that the plan gives first.
+    pub fn layered(plan: ClientPlan, address: SocketAddr, scheme: Scheme) -> Self {
+        let layered = plan.publishes.first().map(|&height| LayeredSource::new(scheme, height, 0));
+        Self { scheme: Some(scheme), layered, ..Self::new(plan, address) }
     }
 
     /// Its offer: one simulcast publication if it publishes, then its slots.
@@ -124,7 +140,7 @@ impl Client {
                 fingerprint = ["5A"; 32].join(":"),
                 direction = if publishes { "sendonly" } else { "recvonly" },
             );
-            if publishes {
+            if publishes && self.scheme.is_none() {
                 let rids: Vec<String> = (0..self.plan.publishes.len()).map(|rid| format!("r{rid}")).collect();
                 for rid in &rids {
                     let _ = write!(sdp, "a=rid:{rid} send\r\n");
@@ -132,7 +148,7 @@ impl Client {
                 let _ = write!(sdp, "a=simulcast:send {}\r\n", rids.join(";"));
             }
         }
-        sdp
+        self.scheme.map_or(sdp.clone(), |scheme| svc::offer(&sdp, scheme))
     }
 
     /// Takes the answer: from here on it checks the connection and watches its slots.
@@ -205,7 +221,38 @@ impl Client {
         self.next_frame = None;
     }
 
+    /// A picture of layered video.
+    fn send_picture(&mut self, mut source: LayeredSource) {
+        let Some(sending) = self.encodings.first_mut() else { return };
+        let picture = source.picture(std::mem::take(&mut sending.wants_key), self.plan.parts);
+        for (frame, part) in
+            picture.iter().flat_map(|frame| (0..frame.mark.parts).map(move |part| (frame, part)))
+        {
+            let payload = source.payload(frame, part, PART_BYTES);
+            let header = svc::PacketHeader {
+                marker: frame.ends_picture && part + 1 == frame.mark.parts,
+                timestamp: frame.picture.wrapping_mul(3000),
+                descriptor: &source.descriptor(frame, part),
+                frame: frame.mark.frame,
+            };
+            let sequence = sending.sequence;
+            self.out.push_back(header.write(96, sending.ssrc, sequence, &payload).into());
+            let repair = [&sequence.to_be_bytes()[..], &payload].concat();
+            sending.history.push_back((sequence, header.write(97, sending.ssrc + 50, 0, &repair)));
+            if sending.history.len() > HISTORY {
+                sending.history.pop_front();
+            }
+            sending.sequence = sequence.wrapping_add(1);
+            self.published[0] += 1;
+        }
+        self.layered = Some(source);
+    }
+
     fn send_frames(&mut self) {
+        if let Some(source) = self.layered.take() {
+            self.send_picture(source);
+            return;
+        }
         let parts = self.plan.parts;
         for (encoding, sending) in self.encodings.iter_mut().enumerate() {
             let key = std::mem::take(&mut sending.wants_key);
@@ -279,7 +326,7 @@ impl Client {
             if slot.ssrc == header.ssrc {
                 let number = slot.extender.extend(header.sequence);
                 slot.take(now, number, header.timestamp, payload);
-            } else if slot.rtx_ssrc == header.ssrc && payload.len() > 2 {
+            } else if slot.rtx_ssrc == header.ssrc && payload.len() >= 2 {
                 let number = slot.extender.peek(u16::from_be_bytes([payload[0], payload[1]]));
                 slot.take(now, number, header.timestamp, &payload[2..]);
             }
@@ -311,6 +358,8 @@ impl Watched {
         Self {
             mid,
             received: BTreeMap::new(),
+            layers: BTreeMap::new(),
+            empty: BTreeSet::new(),
             timestamps: BTreeMap::new(),
             contradictions: 0,
             first_key: None,
@@ -323,18 +372,19 @@ impl Watched {
 
     /// Numbers between the first and the last that never came.
     pub fn gaps(&self) -> u64 {
-        let (Some(first), Some(last)) = (self.received.keys().next(), self.received.keys().last()) else {
+        let (Some(first), Some(last)) = (self.timestamps.keys().next(), self.timestamps.keys().last()) else {
             return 0;
         };
-        last - first + 1 - self.received.len() as u64
+        last - first + 1 - self.timestamps.len() as u64
     }
 
     fn take(&mut self, now: Instant, number: u64, timestamp: u32, payload: &[u8]) {
-        let Some(mark) = Mark::read(payload) else {
+        let (mark, layers) = (Mark::read(payload), LayerMark::read(payload));
+        if mark.is_none() && layers.is_none() && !payload.is_empty() {
             self.contradictions += 1;
             return;
-        };
-        let (first, last) = (self.received.keys().next(), self.received.keys().last());
+        }
+        let (first, last) = (self.timestamps.keys().next(), self.timestamps.keys().last());
         if let (Some(&first), Some(&last)) = (first, last) {
             // The very first to arrive may have overtaken its predecessors.
             for lost in (last + 1..number).chain(number + 1..first) {
@@ -342,13 +392,21 @@ impl Watched {
             }
         }
         self.missing.remove(&number);
-        if mark.key {
+        if mark.is_some_and(|mark| mark.key) {
             self.first_key.get_or_insert(now);
         }
         self.timestamps.insert(number, timestamp);
-        if self.received.insert(number, mark).is_some_and(|former| former != mark) {
-            self.contradictions += 1;
-        }
+        let former = match (mark, layers) {
+            (Some(mark), _) => self.received.insert(number, mark).is_some_and(|former| former != mark),
+            (None, Some(mark)) => {
+                self.layers.insert(number, mark.clone()).is_some_and(|former| former != mark)
+            }
+            (None, None) => {
+                self.empty.insert(number);
+                false
+            }
+        };
+        self.contradictions += u64::from(former);
     }
 }
 

@@ -74,7 +74,19 @@ impl World {
     pub fn join(&mut self, publishes: &[u16], slots: usize, line: Line) -> usize {
         let number = self.clients.len();
         let plan = ClientPlan { number: number as u16, publishes: publishes.to_vec(), slots, parts: 5 };
-        let client = Client::new(plan, up(number));
+        self.admit(Client::new(plan, up(number)), line)
+    }
+
+    /// As [`join`](Self::join), with layered video: one encoding of this height, or none.
+    pub fn join_layered(&mut self, scheme: Scheme, height: Option<u16>, slots: usize, line: Line) -> usize {
+        let number = self.clients.len();
+        let plan =
+            ClientPlan { number: number as u16, publishes: height.into_iter().collect(), slots, parts: 2 };
+        self.admit(Client::layered(plan, up(number), scheme), line)
+    }
+
+    fn admit(&mut self, client: Client, line: Line) -> usize {
+        let number = self.clients.len();
         let offer = client.offer();
         self.network.set_line(up(number), line.clone());
         self.network.set_line(down(number), line);

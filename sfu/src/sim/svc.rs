@@ -4,6 +4,8 @@
 //! rounds; in the others they do not, and say so: there a viewer may go up. Now and then an upper spatial layer needs no other picture.
 
 use crate::codec::{Codec, Layer};
+use crate::id::{Mid, Ssrc};
+use crate::rtp::{EgressHeader, write_header};
 
 /// How a simulated client's video is layered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -284,6 +286,54 @@ impl LayerMark {
     }
 }
 
+/// What is in the header of one packet of layered video, beyond what all packets of a stream have.
+pub(super) struct PacketHeader<'a> {
+    pub(super) marker: bool,
+    pub(super) timestamp: u32,
+    pub(super) descriptor: &'a [u8],
+    pub(super) frame: u32,
+}
+
+impl PacketHeader<'_> {
+    /// With the m-line, and the dependency descriptor if there is one.
+    pub(super) fn write(&self, payload_type: u8, ssrc: u32, sequence: u16, payload: &[u8]) -> Vec<u8> {
+        let mut packet = Vec::new();
+        let header = EgressHeader {
+            payload_type,
+            marker: self.marker,
+            sequence,
+            timestamp: self.timestamp,
+            ssrc: Ssrc(ssrc),
+            mid: Mid::new(b"0").ok().map(|mid| (1, mid)),
+            transport_cc: None,
+            audio_level: None,
+            dependency: (!self.descriptor.is_empty()).then_some((
+                DEPENDENCY,
+                self.descriptor,
+                self.frame as u16,
+            )),
+        };
+        write_header(&mut packet, &header);
+        packet.extend_from_slice(payload);
+        packet
+    }
+}
+
+/// A plain client's offer, for layered video.
+pub(super) fn offer(sdp: &str, scheme: Scheme) -> String {
+    let extension = if scheme.dependency {
+        format!(
+            "a=extmap:{DEPENDENCY} \
+             https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension\r\n"
+        )
+    } else {
+        String::new()
+    };
+    sdp.replace("VP8", scheme.codec.name())
+        .replace("t=0 0\r\n", "t=0 0\r\na=extmap-allow-mixed\r\n")
+        .replace("a=rtcp-mux\r\n", &format!("a=rtcp-mux\r\n{extension}"))
+}
+
 #[derive(Default)]
 struct BitWriter {
     bytes: Vec<u8>,
@@ -310,6 +360,7 @@ fn bit(set: bool, at: u8) -> u8 {
     u8::from(set) << at
 }
 
+const DEPENDENCY: u8 = 7;
 const MAGIC: [u8; 4] = *b"LAYR";
 /// Descriptors are never longer.
 const SEARCH: usize = 40;

@@ -6,5 +6,6 @@
 
 mod crowd;
 mod fault;
+mod layers;
 mod simulation;
 mod transport;
