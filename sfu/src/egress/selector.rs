@@ -1,6 +1,6 @@
 //! Which encoding and which of its layers a slot shows, and when they may change.
 
-use crate::codec::{Layer, PayloadInfo};
+use crate::codec::{FrameDependency, Layer, PayloadInfo};
 use crate::egress::SourcePacket;
 
 /// An encoding and the layers up to one.
@@ -26,14 +26,23 @@ pub struct LayerSelector {
     target: Option<Target>,
     /// Every packet can be decoded by itself: no key frame is waited for.
     independent: bool,
-    /// What was shown before `changed_at`, for packets from there that come late.
-    before: Layer,
-    /// The source's number with which the present layer began.
-    changed_at: u64,
+    /// The last changes of the layer, the newest first: what comes late is judged by them.
+    changes: [Change; CHANGES],
     /// The source's highest number and its timestamp.
     highest: u64,
     timestamp: u32,
     frames: SentFrames,
+    /// The highest temporal layer that all frames of the present picture allow so far, by their dependency descriptors.
+    rising: Option<u8>,
+}
+
+/// A layer and where it began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Change {
+    /// The source's number.
+    from: u64,
+    timestamp: u32,
+    layer: Layer,
 }
 
 /// What to do with a packet.
@@ -96,13 +105,14 @@ impl LayerSelector {
                 current.layer
             };
             if layer != current.layer {
-                (self.before, self.changed_at) = (current.layer, packet.sequence);
+                self.changes.rotate_right(1);
+                self.changes[0] = Change { from: packet.sequence, timestamp: packet.timestamp, layer };
                 current.layer = layer;
                 self.current = Some(current);
             }
             (self.highest, self.timestamp) = (packet.sequence, packet.timestamp);
         }
-        if !self.layer_at(current, packet.sequence).includes(info.layer) {
+        if !self.layer_at(packet).includes(info.layer) {
             return Selection::Skip;
         }
         if let Some(frame) = &info.dependency {
@@ -114,8 +124,8 @@ impl LayerSelector {
     /// Whether a packet that is forwarded is the last of its picture as this viewer gets it.
     #[inline]
     pub fn ends_picture(&self, packet: &SourcePacket) -> bool {
-        let highest = |current| self.layer_at(current, packet.sequence).spatial == packet.info.layer.spatial;
-        packet.marker || packet.info.ends_frame && self.current.is_some_and(highest)
+        let info = &packet.info;
+        packet.marker || info.ends_frame && self.layer_at(packet).spatial == info.layer.spatial
     }
 
     /// The encoding of which a key frame is needed to get to the target.
@@ -134,7 +144,8 @@ impl LayerSelector {
 
     fn begin(&mut self, target: Target, packet: &SourcePacket) {
         self.current = Some(target);
-        (self.before, self.changed_at) = (target.layer, packet.sequence);
+        let begin = Change { from: packet.sequence, timestamp: packet.timestamp, layer: target.layer };
+        self.changes = [begin; CHANGES];
         (self.highest, self.timestamp) = (packet.sequence, packet.timestamp);
         self.frames = SentFrames::default();
         if let Some(frame) = &packet.info.dependency {
@@ -142,31 +153,66 @@ impl LayerSelector {
         }
     }
 
-    fn layer_at(&self, current: Target, sequence: u64) -> Layer {
-        if sequence < self.changed_at { self.before } else { current.layer }
+    /// The layer that was shown when a packet was due.
+    #[inline]
+    fn layer_at(&self, packet: &SourcePacket) -> Layer {
+        let at = self.changes.iter().position(|change| change.from <= packet.sequence);
+        let (later, rest) = self.changes.split_at(at.unwrap_or(CHANGES - 1));
+        let layer = rest.first().map_or(Layer::BASE, |change| change.layer);
+        // A picture whose first packets come behind its others was judged by these.
+        let same = later.iter().filter(|change| change.timestamp == packet.timestamp);
+        same.fold(layer, |layer, change| layer.common(change.layer))
     }
 
     /// The layer from this packet on, which follows all others of its encoding.
     #[inline]
-    fn moved(&self, current: Layer, target: Layer, packet: &SourcePacket) -> Layer {
+    fn moved(&mut self, current: Layer, target: Layer, packet: &SourcePacket) -> Layer {
         let info = &packet.info;
         if current == target || info.starts_keyframe {
             return target;
         }
-        let layer = if packet.timestamp == self.timestamp { current } else { current.common(target) };
+        let layer = if packet.timestamp == self.timestamp {
+            current
+        } else {
+            self.rising = None;
+            current.common(target)
+        };
         if layer == target || !info.starts_frame {
             return layer;
         }
         match &info.dependency {
-            Some(frame) => {
-                let decodable = frame.references.are_among(self.frames.before(frame.frame_number));
-                let switch = frame.switches.highest_within(target).filter(|switch| {
-                    decodable && (switch.spatial, switch.temporal) > (layer.spatial, layer.temporal)
-                });
-                switch.unwrap_or(layer)
-            }
+            Some(frame) => self.switched(layer, target, frame),
             None => risen(layer, target, info),
         }
+    }
+
+    /// One step up by what the dependency descriptor says. Each of the frames shown of a picture has to allow more pictures per second: what an upper frame
+    /// allows need not hold for a lower one that is sent along.
+    fn switched(&mut self, mut layer: Layer, target: Layer, frame: &FrameDependency) -> Layer {
+        let spatial = frame.layer.spatial;
+        let decodable = frame.references.are_among(self.frames.before(frame.frame_number));
+        let highest = |most| {
+            let switch = frame.switches.highest_within(Layer { spatial, temporal: most });
+            switch.filter(|switch| decodable && switch.spatial == spatial).map(|switch| switch.temporal)
+        };
+        let allowed = highest(target.temporal);
+        self.rising = if spatial == 0 { allowed } else { self.rising.and(allowed).min(self.rising) };
+        if let Some(allowed) = allowed
+            && spatial == layer.spatial + 1
+            && spatial <= target.spatial
+            && frame.layer.temporal <= layer.temporal
+        {
+            layer.spatial = spatial;
+            // There may be no more than this at all.
+            if highest(Layer::ALL.temporal) != Some(allowed) {
+                layer.temporal = layer.temporal.min(allowed);
+            }
+        }
+        // A frame that is let in by itself lets in none below it.
+        if spatial == layer.spatial && (spatial == 0 || layer.includes(frame.layer)) {
+            layer.temporal = layer.temporal.max(self.rising.unwrap_or(0));
+        }
+        layer
     }
 }
 
@@ -189,6 +235,9 @@ fn risen(mut layer: Layer, target: Layer, info: &PayloadInfo) -> Layer {
     }
     layer
 }
+
+/// Changes remembered. A step up to the highest of three spatial layers is two, and nothing is late for more than a few pictures.
+const CHANGES: usize = 6;
 
 /// The last frames sent, by their numbers in the dependency descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

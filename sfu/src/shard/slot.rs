@@ -416,3 +416,6 @@ fn rollover(sequence: u64) -> u32 {
 }
 
 const FIRST_CYCLE: u64 = 65_536;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! A simulated client: publishes marked video, watches through slots, repairs, and writes down all it received.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use crate::rtp::{Extender16, ExtensionValues, RtpHeader};
 use crate::sdp::Extensions;
 use crate::sim::mark::Mark;
 use crate::sim::plain;
+use crate::sim::svc::{self, LayerMark, LayeredSource, Scheme};
 
 /// What a simulated client does.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +70,9 @@ pub struct Client {
     ufrag: Option<String>,
     connected: bool,
     encodings: Vec<Sending>,
+    /// What it publishes and shows is layered, instead of plain VP8.
+    scheme: Option<Scheme>,
+    layered: Option<LayeredSource>,
     out: VecDeque<Bytes>,
     next_frame: Option<Instant>,
     next_check: Option<Instant>,
@@ -87,6 +91,10 @@ pub struct Watched {
     pub arrivals: BTreeMap<u64, Instant>,
     /// RTP timestamps by extended sequence number.
     pub timestamps: BTreeMap<u64, u32>,
+    /// The same for layered video.
+    pub layers: BTreeMap<u64, LayerMark>,
+    /// Numbers that came with nothing in them.
+    pub empty: BTreeSet<u64>,
     /// Numbers that came twice with different contents: a fault.
     pub contradictions: u64,
     /// When the first complete key frame began to arrive.
@@ -138,6 +146,8 @@ impl Client {
             ufrag: None,
             connected: false,
             encodings,
+            scheme: None,
+            layered: None,
             out: VecDeque::new(),
             next_frame: None,
             next_check: None,
@@ -145,6 +155,12 @@ impl Client {
             next_report: None,
             arrivals: ArrivalRecorder::default(),
         }
+    }
+
+    /// A client whose video is layered: one encoding, whose largest picture has the height that the plan gives first.
+    pub fn layered(plan: ClientPlan, address: SocketAddr, scheme: Scheme) -> Self {
+        let layered = plan.publishes.first().map(|&height| LayeredSource::new(scheme, height, 0));
+        Self { scheme: Some(scheme), layered, ..Self::new(plan, address) }
     }
 
     /// Its offer: one simulcast publication if it publishes, then its slots.
@@ -177,7 +193,7 @@ impl Client {
                      http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n"
                 );
             }
-            if publishes {
+            if publishes && self.scheme.is_none() {
                 let rids: Vec<String> = (0..self.plan.publishes.len()).map(|rid| format!("r{rid}")).collect();
                 for rid in &rids {
                     let _ = write!(sdp, "a=rid:{rid} send\r\n");
@@ -185,7 +201,7 @@ impl Client {
                 let _ = write!(sdp, "a=simulcast:send {}\r\n", rids.join(";"));
             }
         }
-        sdp
+        self.scheme.map_or(sdp.clone(), |scheme| svc::offer(&sdp, scheme))
     }
 
     /// Takes the answer: from here on it checks the connection and watches its slots.
@@ -288,7 +304,38 @@ impl Client {
         }
     }
 
+    /// A picture of layered video.
+    fn send_picture(&mut self, mut source: LayeredSource) {
+        let Some(sending) = self.encodings.first_mut() else { return };
+        let picture = source.picture(std::mem::take(&mut sending.wants_key), self.plan.parts);
+        for (frame, part) in
+            picture.iter().flat_map(|frame| (0..frame.mark.parts).map(move |part| (frame, part)))
+        {
+            let payload = source.payload(frame, part, PART_BYTES);
+            let header = svc::PacketHeader {
+                marker: frame.ends_picture && part + 1 == frame.mark.parts,
+                timestamp: frame.picture.wrapping_mul(3000),
+                descriptor: &source.descriptor(frame, part),
+                frame: frame.mark.frame,
+            };
+            let sequence = sending.sequence;
+            self.out.push_back(header.write(96, sending.ssrc, sequence, &payload).into());
+            let repair = [&sequence.to_be_bytes()[..], &payload].concat();
+            sending.history.push_back((sequence, header.write(97, sending.ssrc + 50, 0, &repair)));
+            if sending.history.len() > HISTORY {
+                sending.history.pop_front();
+            }
+            sending.sequence = sequence.wrapping_add(1);
+            self.published[0] += 1;
+        }
+        self.layered = Some(source);
+    }
+
     fn send_frames(&mut self) {
+        if let Some(source) = self.layered.take() {
+            self.send_picture(source);
+            return;
+        }
         for (encoding, sending) in self.encodings.iter_mut().enumerate().filter(|(_, sending)| sending.wanted)
         {
             let key = std::mem::take(&mut sending.wants_key);
@@ -373,7 +420,7 @@ impl Client {
                 slot.stream.on_packet(now, header.sequence, header.timestamp);
                 let number = slot.extender.extend(header.sequence);
                 slot.take(now, number, header.timestamp, payload);
-            } else if slot.rtx_ssrc == header.ssrc && payload.len() > 2 {
+            } else if slot.rtx_ssrc == header.ssrc && payload.len() >= 2 {
                 let number = slot.extender.peek(u16::from_be_bytes([payload[0], payload[1]]));
                 slot.take(now, number, header.timestamp, &payload[2..]);
             }
@@ -418,6 +465,8 @@ impl Watched {
             mid,
             received: BTreeMap::new(),
             arrivals: BTreeMap::new(),
+            layers: BTreeMap::new(),
+            empty: BTreeSet::new(),
             timestamps: BTreeMap::new(),
             contradictions: 0,
             first_key: None,
@@ -432,18 +481,19 @@ impl Watched {
 
     /// Numbers between the first and the last that never came.
     pub fn gaps(&self) -> u64 {
-        let (Some(first), Some(last)) = (self.received.keys().next(), self.received.keys().last()) else {
+        let (Some(first), Some(last)) = (self.timestamps.keys().next(), self.timestamps.keys().last()) else {
             return 0;
         };
-        last - first + 1 - self.received.len() as u64
+        last - first + 1 - self.timestamps.len() as u64
     }
 
     fn take(&mut self, now: Instant, number: u64, timestamp: u32, payload: &[u8]) {
-        let Some(mark) = Mark::read(payload) else {
+        let (mark, layers) = (Mark::read(payload), LayerMark::read(payload));
+        if mark.is_none() && layers.is_none() && !payload.is_empty() {
             self.contradictions += 1;
             return;
-        };
-        let (first, last) = (self.received.keys().next().copied(), self.received.keys().last().copied());
+        }
+        let (first, last) = (self.timestamps.keys().next().copied(), self.timestamps.keys().last().copied());
         if let (Some(first), Some(last)) = (first, last) {
             // The very first to arrive may have overtaken its predecessors.
             for lost in (last + 1..number).chain(number + 1..first) {
@@ -451,20 +501,30 @@ impl Watched {
             }
         }
         self.missing.remove(&number);
-        if mark.key && mark.part == 0 {
+        let begins_key = mark.is_some_and(|mark| mark.key && mark.part == 0)
+            || layers.as_ref().is_some_and(|layers| layers.key && layers.part == 0);
+        if begins_key {
             self.wants_key = None;
         } else if first.is_none() {
             // What came before it is unknown: nothing can be decoded.
             self.wants_key = Some(None);
         }
-        if mark.key {
+        if mark.is_some_and(|mark| mark.key) {
             self.first_key.get_or_insert(now);
         }
         self.arrivals.entry(number).or_insert(now);
         self.timestamps.insert(number, timestamp);
-        if self.received.insert(number, mark).is_some_and(|former| former != mark) {
-            self.contradictions += 1;
-        }
+        let former = match (mark, layers) {
+            (Some(mark), _) => self.received.insert(number, mark).is_some_and(|former| former != mark),
+            (None, Some(mark)) => {
+                self.layers.insert(number, mark.clone()).is_some_and(|former| former != mark)
+            }
+            (None, None) => {
+                self.empty.insert(number);
+                false
+            }
+        };
+        self.contradictions += u64::from(former);
     }
 }
 

@@ -7,6 +7,7 @@ mod mark;
 mod network;
 mod plain;
 mod screen;
+mod svc;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -20,6 +21,7 @@ pub use mark::Mark;
 pub use network::{Delivery, Line, Network};
 pub use plain::{Frame, PlainContext, PlainTransport, check, message, read_message};
 pub use screen::{Shown, freezes, switches};
+pub use svc::{LayerMark, LayeredFrame, LayeredSource, Scheme};
 
 use crate::config::Limits;
 use crate::id::{ParticipantId, PublicationId, RoomId};
@@ -93,8 +95,19 @@ impl World {
     /// A client with a plan, whose number is given by the world.
     pub fn join_as(&mut self, plan: ClientPlan, line: Line) -> usize {
         let number = self.clients.len();
-        let plan = ClientPlan { number: number as u16, ..plan };
-        let client = Client::new(plan, up(number));
+        self.admit(Client::new(ClientPlan { number: number as u16, ..plan }, up(number)), line)
+    }
+
+    /// As [`join`](Self::join), with layered video: one encoding of this height, or none.
+    pub fn join_layered(&mut self, scheme: Scheme, height: Option<u16>, slots: usize, line: Line) -> usize {
+        let number = self.clients.len();
+        let publishes = height.into_iter().collect();
+        let plan = ClientPlan { number: number as u16, publishes, slots, parts: 2, ..ClientPlan::default() };
+        self.admit(Client::layered(plan, up(number), scheme), line)
+    }
+
+    fn admit(&mut self, client: Client, line: Line) -> usize {
+        let number = self.clients.len();
         let offer = client.offer();
         self.network.set_line(up(number), line.clone());
         self.network.set_line(down(number), line);

@@ -6,6 +6,7 @@
 
 mod crowd;
 mod fault;
+mod layers;
 mod repeat;
 mod restart;
 mod simulation;
