@@ -26,6 +26,8 @@ pub struct Claim<'a> {
     pub current: Option<usize>,
     /// Whether more than `current` may be given: not soon after less had to be.
     pub may_rise: bool,
+    /// Whether a pause may end, with the least there is: a little sooner, since nothing is worse.
+    pub may_resume: bool,
 }
 
 impl Claim<'_> {
@@ -43,8 +45,7 @@ impl Claim<'_> {
         let ceiling = self.ceiling()?;
         match self.current {
             Some(current) if !self.may_rise => Some(ceiling.min(current)),
-            // Paused: the least brings the picture back, more has to wait.
-            None if !self.may_rise => None,
+            None if !self.may_rise => self.may_resume.then_some(0),
             _ => Some(ceiling),
         }
     }
@@ -105,7 +106,7 @@ fn next_step(claim: &Claim<'_>, rung: usize, left: Bitrate) -> Option<(usize, Bi
 }
 
 /// What is new must fit with so much to spare: an estimate moves by some per cent all the time.
-const HEADROOM: f64 = 1.15;
+const HEADROOM: f64 = 1.1;
 
 #[cfg(test)]
 mod tests {
@@ -120,7 +121,7 @@ mod tests {
     }
 
     fn claim(priority: u8, max_height: u16) -> Claim<'static> {
-        Claim { priority, max_height, ladder: &LADDER, current: None, may_rise: true }
+        Claim { priority, max_height, ladder: &LADDER, current: None, may_rise: true, may_resume: true }
     }
 
     fn shared(kbps: u64, claims: &[Claim<'_>]) -> Vec<Option<usize>> {
@@ -159,7 +160,8 @@ mod tests {
         assert_eq!(shared(1550, &[keeps(2, true)]), [Some(2)]);
         assert_eq!(shared(1450, &[keeps(2, true)]), [Some(1)]);
         assert_eq!(shared(9000, &[keeps(1, false)]), [Some(1)], "not yet");
-        assert_eq!(shared(9000, &[Claim { may_rise: false, ..claim(0, 720) }]), [None]);
+        assert_eq!(shared(9000, &[Claim { may_rise: false, ..claim(0, 720) }]), [Some(0)]);
+        assert_eq!(shared(9000, &[Claim { may_rise: false, may_resume: false, ..claim(0, 720) }]), [None]);
     }
 
     #[test]
@@ -189,6 +191,7 @@ mod tests {
                     ladder,
                     current: current.filter(|&at| at < ladder.len()),
                     may_rise: *may_rise,
+                    may_resume: *may_rise,
                 })
                 .collect();
             let given = share(Bitrate::kbps(kbps), &claims);

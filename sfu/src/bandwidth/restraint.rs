@@ -29,12 +29,18 @@ impl Restraint {
         self.until().is_none_or(|until| now >= until)
     }
 
+    /// Whether a pause may end.
+    pub fn may_resume(&self, now: Instant) -> bool {
+        self.last.is_none_or(|last| now >= last + PAUSE)
+    }
+
     fn until(&self) -> Option<Instant> {
         let doubled = 1 << self.falls.saturating_sub(1).min(4);
         Some(self.last? + (SHORTEST * doubled).min(LONGEST))
     }
 }
 
+const PAUSE: Duration = Duration::from_secs(2);
 const ONE_FALL: Duration = Duration::from_secs(3);
 const SHORTEST: Duration = Duration::from_secs(3);
 const LONGEST: Duration = Duration::from_secs(20);

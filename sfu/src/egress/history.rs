@@ -200,7 +200,7 @@ const BUDGET_SHARE: usize = 4;
 const BUDGET_AT_FIRST: usize = 64 * 1024;
 const BUDGET_TO_SPARE: usize = 16 * 1024;
 /// After a long quiet time a burst of requests is bounded by this.
-const BUDGET_AT_MOST: usize = 512 * 1024;
+const BUDGET_AT_MOST: usize = 96 * 1024;
 /// Older pictures than this are not waited for.
 const DEADLINE: Duration = Duration::from_millis(1000);
 const PACE_AT_LEAST: Duration = Duration::from_millis(10);

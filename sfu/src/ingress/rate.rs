@@ -32,6 +32,16 @@ impl RateMeter {
         self.last
     }
 
+    /// The same, and nothing once nothing has come for a second.
+    pub fn present(&self, now: Instant) -> Bitrate {
+        let since = self.origin.map(|origin| now.saturating_duration_since(origin + BUCKET * self.at as u32));
+        if since.is_some_and(|since| since <= BUCKET * (BUCKETS as u32 + 1)) {
+            self.last
+        } else {
+            Bitrate::ZERO
+        }
+    }
+
     fn bucket(&mut self, now: Instant) -> u64 {
         let origin = *self.origin.get_or_insert(now);
         (now.saturating_duration_since(origin).as_nanos() / BUCKET.as_nanos()) as u64

@@ -22,6 +22,7 @@ struct Candidate {
     rungs: Vec<Rung>,
     current: Option<usize>,
     may_rise: bool,
+    may_resume: bool,
 }
 
 /// Whether a picture that is about to begin may begin with packets that came before.
@@ -44,22 +45,28 @@ impl<T: Transport> Shard<T> {
         let demand: Bitrate =
             claims.iter().filter_map(|claim| Some(claim.ladder[claim.ceiling()?].bitrate)).sum();
         let least: Bitrate = claims.iter().filter_map(|claim| Some(claim.ladder.first()?.bitrate)).sum();
+        let shown: Bitrate =
+            claims.iter().filter_map(|claim| Some(claim.ladder.get(claim.current?)?.bitrate)).sum();
         let downlink = &mut self.participants[index].downlink;
         if let Some(estimator) = downlink.estimator() {
-            estimator.set_demand(now, demand + sound);
+            // What is new must fit with room to spare, so there is use for an estimate that much higher.
+            estimator.set_demand(now, demand * NEW_COSTS_MORE + sound);
         }
         let mut budget = downlink.begin_allocation(now) - sound;
-        if !downlink.is_known(now) {
+        let known = downlink.is_known(now);
+        if !known {
             // Nothing is held back on the ground of a guess; what is sent is what makes the line known.
             budget = budget.max(least * NEW_COSTS_MORE);
         }
+        // What arrives as it is sent may go on: an estimate dips after every burst, and a picture need not dip with it.
+        budget = budget.max(shown.min(downlink.delivered() - sound));
         let given = share(budget, &claims);
         let ceilings: Vec<_> = claims.iter().map(Claim::ceiling).collect();
         let satisfied = given == ceilings;
         self.participants[index].downlink.end_allocation(satisfied, demand + sound);
         let mut told = false;
         for ((candidate, given), ceiling) in candidates.iter().zip(given).zip(ceilings) {
-            told |= self.allot(now, index, candidate, given, ceiling, replay);
+            told |= self.allot(now, index, candidate, given, known && given < ceiling, replay);
         }
         if told {
             let participant = &self.participants[index];
@@ -150,6 +157,7 @@ impl<T: Transport> Shard<T> {
                 rungs: ladder.iter().map(LayerChoice::rung).collect(),
                 current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
                 may_rise: allotment.restraint.may_rise(now),
+                may_resume: allotment.restraint.may_resume(now),
                 ladder,
             })
         };
@@ -175,7 +183,7 @@ impl<T: Transport> Shard<T> {
         index: usize,
         candidate: &Candidate,
         given: Option<usize>,
-        ceiling: Option<usize>,
+        held_back: bool,
         replay: Replay,
     ) -> bool {
         let (publisher, at) = candidate.source;
@@ -186,7 +194,7 @@ impl<T: Transport> Shard<T> {
         let slot = &mut self.participants[index].slots[candidate.slot];
         let paused = given.is_none() && !candidate.ladder.is_empty();
         let news = slot.allotment.paused != paused;
-        if (candidate.current.is_some() && given < candidate.current && given < ceiling) || paused && news {
+        if held_back && (given < candidate.current || paused && news) {
             slot.allotment.restraint.on_fall(now);
         }
         let moved = slot.allotment.target != wished;
@@ -244,6 +252,7 @@ impl Candidate {
             ladder: &self.rungs,
             current: self.current,
             may_rise: self.may_rise,
+            may_resume: self.may_resume,
         }
     }
 }

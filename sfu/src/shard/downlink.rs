@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::bandwidth::{BandwidthEstimator, Bitrate, EstimatorReport, Pacer, Probe};
 use crate::egress::{Sent, SourcePacket};
+use crate::ingress::RateMeter;
 use crate::shard::outbox::{Outbox, Run};
 
 /// What goes down to one participant.
@@ -20,8 +21,12 @@ pub(super) struct Downlink {
     /// Everything is sent as wished, and the line carries a good deal more.
     satisfied: bool,
     pacer: Option<Pacer>,
+    /// Repairs wait in front of everything else.
+    repairs: VecDeque<Waiting>,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// What repairs take.
+    repair_rate: RateMeter,
     /// When the first that waits may leave.
     turn: Option<Instant>,
     next_number: u64,
@@ -44,6 +49,8 @@ struct Probing {
 
 /// A packet that waits for its turn.
 pub(super) struct Waiting {
+    /// It was sent before.
+    pub(super) repair: bool,
     /// Index of its slot.
     pub(super) slot: usize,
     pub(super) packet: SourcePacket,
@@ -58,8 +65,10 @@ impl Downlink {
             allocated: Bitrate::MAX,
             satisfied: false,
             pacer: None,
+            repairs: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            repair_rate: RateMeter::default(),
             turn: None,
             next_number: FIRST_CYCLE,
             first_sent: None,
@@ -69,6 +78,11 @@ impl Downlink {
         }
     }
 
+    /// So many bytes were a repair.
+    pub(super) fn count_repair(&mut self, now: Instant, bytes: usize) {
+        self.repair_rate.on_packet(now, bytes);
+    }
+
     /// What the line is believed to carry; [`Bitrate::MAX`] when the client says nothing of it.
     fn estimate(&self, now: Instant) -> Bitrate {
         let Some(estimator) = &self.estimator else { return Bitrate::MAX };
@@ -76,10 +90,18 @@ impl Downlink {
         if silent { Bitrate::MAX } else { estimator.estimate() }
     }
 
-    /// The estimate, of which a decision is made now.
+    /// What may be spent on pictures and sounds, of which a decision is made now: the estimate without what repairs take.
     pub(super) fn begin_allocation(&mut self, now: Instant) -> Bitrate {
         self.allocated = self.estimate(now);
-        self.allocated
+        // Repairs come in waves: the next one is not foretold by more than this.
+        self.allocated - self.repair_rate.present(now).min(self.allocated * MOST_FOR_REPAIRS)
+    }
+
+    /// What is known to arrive, with a little for the measuring's own error; nothing while much is lost.
+    pub(super) fn delivered(&self) -> Bitrate {
+        let report = self.estimator.as_ref().map(|estimator| estimator.report());
+        let delivered = report.filter(|report| report.loss < LOSSY).and_then(|report| report.acknowledged);
+        delivered.unwrap_or(Bitrate::ZERO) * 1.03
     }
 
     /// The decision lets everything be sent as wished, and that is so much.
@@ -141,20 +163,27 @@ impl Downlink {
     #[inline]
     pub(super) fn has_room(&mut self, now: Instant) -> bool {
         let Some(pacer) = &mut self.pacer else { return true };
-        self.waiting.is_empty() && pacer.budget(now) > 0
+        self.waiting.is_empty() && self.repairs.is_empty() && pacer.budget(now) > 0
+    }
+
+    /// Whether a repair may be written now.
+    pub(super) fn has_room_to_repair(&mut self, now: Instant) -> bool {
+        let Some(pacer) = &mut self.pacer else { return true };
+        self.repairs.is_empty() && pacer.budget(now) > 0
     }
 
     /// Keeps a packet until its turn.
     pub(super) fn hold(&mut self, now: Instant, waiting: Waiting) {
         self.waiting_bytes += waiting.packet.payload.len();
-        self.waiting.push_back(waiting);
+        let queue = if waiting.repair { &mut self.repairs } else { &mut self.waiting };
+        queue.push_back(waiting);
         self.plan_turn(now);
     }
 
     /// The next packet whose turn it is; with `all` whether it is or not.
     pub(super) fn release(&mut self, now: Instant, all: bool) -> Option<Waiting> {
         let may = all || self.pacer.as_mut().is_none_or(|pacer| pacer.budget(now) > 0);
-        let next = if may { self.waiting.pop_front() } else { None };
+        let next = if may { self.repairs.pop_front().or_else(|| self.waiting.pop_front()) } else { None };
         match &next {
             Some(next) => self.waiting_bytes -= next.packet.payload.len(),
             None => self.plan_turn(now),
@@ -165,7 +194,7 @@ impl Downlink {
     fn plan_turn(&mut self, now: Instant) {
         let queued = self.waiting_bytes;
         self.turn = match &mut self.pacer {
-            Some(pacer) if !self.waiting.is_empty() => pacer.next(now, queued),
+            Some(pacer) if queued > 0 => pacer.next(now, queued),
             _ => None,
         };
     }
@@ -246,6 +275,9 @@ impl Downlink {
 const FIRST_CYCLE: u64 = 65_536;
 /// So long an estimate is a guess.
 const FIRST_MOMENTS: Duration = Duration::from_secs(2);
+/// A part of packets lost that no random loss of a usable line explains.
+const LOSSY: f64 = 0.1;
+const MOST_FOR_REPAIRS: f64 = 0.1;
 /// A client that has said nothing of its line by then will not.
 const SILENT: Duration = Duration::from_secs(5);
 /// With so much to spare a small change of the estimate is none.

@@ -75,7 +75,7 @@ impl<T: Transport> Shard<T> {
         let Some(munged) = down.select(packet, time) else { return false };
         self.counters.packets_forwarded += 1;
         if down.kind == Kind::Video && !participant.downlink.has_room(now) {
-            let waiting = Waiting { slot, packet: packet.clone(), sent: munged.sent };
+            let waiting = Waiting { repair: false, slot, packet: packet.clone(), sent: munged.sent };
             participant.downlink.hold(now, waiting);
             self.arm(index);
             return munged.switched;
@@ -234,8 +234,13 @@ impl<T: Transport> Shard<T> {
         let Some(transport) = &mut participant.transport else { return };
         let slot = &mut participant.slots[at];
         for _ in 0..copies {
-            if slot.retransmit(now, &packet, &sent, transport, &mut participant.downlink).is_some() {
-                self.counters.packets_retransmitted += 1;
+            self.counters.packets_retransmitted += 1;
+            participant.downlink.count_repair(now, packet.payload.len());
+            if participant.downlink.has_room_to_repair(now) {
+                slot.retransmit(now, &packet, &sent, transport, &mut participant.downlink);
+            } else {
+                let waiting = Waiting { repair: true, slot: at, packet: packet.clone(), sent };
+                participant.downlink.hold(now, waiting);
             }
         }
     }
@@ -252,17 +257,10 @@ impl<T: Transport> Shard<T> {
         let mut step = 0;
         while self.participants[index].downlink.probe_lacks(now) {
             let participant = &mut self.participants[index];
-            let Some(transport) = &mut participant.transport else { return };
-            if let Some(waiting) = participant.downlink.release(now, true) {
-                participant.slots[waiting.slot].send(
-                    now,
-                    &waiting.packet,
-                    waiting.sent,
-                    transport,
-                    &mut participant.downlink,
-                );
+            if participant.release_one(now) {
                 continue;
             }
+            let Some(transport) = &mut participant.transport else { return };
             if step == MAX_PROBE_STEPS {
                 let padded = participant
                     .slots

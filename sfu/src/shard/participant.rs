@@ -15,7 +15,7 @@ use crate::report::{ParticipantReport, SlotReport};
 use crate::rtcp;
 use crate::rtp::{ExtensionValues, RtpHeader};
 use crate::sdp::{IceCredentials, Negotiated};
-use crate::shard::downlink::Downlink;
+use crate::shard::downlink::{Downlink, Waiting};
 use crate::shard::publication::{PublicationState, Received, SILENCE, Taken};
 use crate::shard::slot::Slot;
 use crate::transport::Transport;
@@ -344,13 +344,30 @@ impl<T: Transport> Participant<T> {
         report
     }
 
-    /// Writes the video whose turn it is; with `all` whatever waits.
+    /// Writes what is held back and has its turn now; with `all` whatever waits.
     pub(super) fn release(&mut self, now: Instant, all: bool) {
-        let Some(transport) = &mut self.transport else { return };
         while let Some(waiting) = self.downlink.release(now, all) {
-            if let Some(slot) = self.slots.get_mut(waiting.slot) {
-                slot.send(now, &waiting.packet, waiting.sent, transport, &mut self.downlink);
-            }
+            self.write(now, &waiting);
+        }
+    }
+
+    /// Writes the first that waits, whether it has its turn or not; whether there was one.
+    pub(super) fn release_one(&mut self, now: Instant) -> bool {
+        let waiting = self.downlink.release(now, true);
+        if let Some(waiting) = &waiting {
+            self.write(now, waiting);
+        }
+        waiting.is_some()
+    }
+
+    fn write(&mut self, now: Instant, waiting: &Waiting) {
+        let (Some(transport), Some(slot)) = (&mut self.transport, self.slots.get_mut(waiting.slot)) else {
+            return;
+        };
+        if waiting.repair {
+            slot.retransmit(now, &waiting.packet, &waiting.sent, transport, &mut self.downlink);
+        } else {
+            slot.send(now, &waiting.packet, waiting.sent, transport, &mut self.downlink);
         }
     }
 

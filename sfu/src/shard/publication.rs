@@ -295,7 +295,7 @@ impl Encoding {
     /// Appends what can be had of it while it sends.
     fn choices(&self, now: Instant, index: u8, choices: &mut Vec<LayerChoice>) {
         // A second is short for a rate: the layers' shares of it are applied to one that is steadier.
-        let total = self.rates.bitrate_up_to(now, Layer::ALL).as_bps().max(1) as f64;
+        let total = self.rates.bitrate_up_to(now, Layer::ALL).as_bps() as f64;
         for (spatial, layer) in (0..).zip(&self.spatial) {
             if !layer.is_sending(now) {
                 continue;
@@ -303,7 +303,12 @@ impl Encoding {
             let highest = self.rates.highest_temporal(now, spatial);
             for temporal in 0..=highest {
                 let shown = Layer { spatial, temporal };
-                let share = self.rates.bitrate_up_to(now, shown).as_bps() as f64 / total;
+                // One that has just fallen silent, or just begun, costs what it did.
+                let share = if total > 0.0 {
+                    self.rates.bitrate_up_to(now, shown).as_bps() as f64 / total
+                } else {
+                    1.0
+                };
                 // The best of them is all there is, also what comes next.
                 let temporal = if temporal == highest { Layer::ALL.temporal } else { temporal };
                 choices.push(LayerChoice {

@@ -27,7 +27,8 @@ pub struct ClientPlan {
     pub slots: usize,
     /// Parts of a picture.
     pub parts: u8,
-    /// Pictures have the sizes that an encoder makes: smaller for smaller encodings, larger for key frames. `parts` counts no more.
+    /// Pictures have the sizes that an encoder makes: smaller for smaller encodings, larger for key frames, and leave spread over some time, as
+    /// browsers send them. `parts` counts no more.
     pub natural: bool,
     /// It tells when what is sent to it arrives (transport-wide feedback), and reports on what it receives.
     pub feedback: bool,
@@ -74,6 +75,8 @@ pub struct Client {
     scheme: Option<Scheme>,
     layered: Option<LayeredSource>,
     out: VecDeque<Bytes>,
+    /// Parts of pictures whose time to leave has not come.
+    paced: VecDeque<(Instant, Bytes)>,
     next_frame: Option<Instant>,
     next_check: Option<Instant>,
     next_repair: Option<Instant>,
@@ -149,6 +152,7 @@ impl Client {
             scheme: None,
             layered: None,
             out: VecDeque::new(),
+            paced: VecDeque::new(),
             next_frame: None,
             next_check: None,
             next_repair: None,
@@ -252,7 +256,10 @@ impl Client {
         }
         if due(self.next_frame) {
             self.next_frame = Some(now + FRAME_EVERY);
-            self.send_frames();
+            self.send_frames(now);
+        }
+        while self.paced.front().is_some_and(|(at, _)| *at <= now) {
+            self.out.extend(self.paced.pop_front().map(|(_, packet)| packet));
         }
         if due(self.next_repair) {
             self.next_repair = Some(now + REPAIR_EVERY);
@@ -283,7 +290,8 @@ impl Client {
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let turns = [self.next_check, self.next_frame, self.next_repair, self.next_report];
-        turns.into_iter().chain([self.arrivals.poll_timeout()]).flatten().min()
+        let paced = self.paced.front().map(|(at, _)| *at);
+        turns.into_iter().chain([self.arrivals.poll_timeout(), paced]).flatten().min()
     }
 
     /// Next datagram for the server.
@@ -331,11 +339,12 @@ impl Client {
         self.layered = Some(source);
     }
 
-    fn send_frames(&mut self) {
+    fn send_frames(&mut self, now: Instant) {
         if let Some(source) = self.layered.take() {
             self.send_picture(source);
             return;
         }
+        let mut turn = self.paced.back().map_or(now, |(at, _)| now.max(*at));
         for (encoding, sending) in self.encodings.iter_mut().enumerate().filter(|(_, sending)| sending.wanted)
         {
             let key = std::mem::take(&mut sending.wants_key);
@@ -359,7 +368,12 @@ impl Client {
                     ssrc: sending.ssrc,
                 };
                 let packet = header.write(RID, encoding, &payload);
-                self.out.push_back(packet.into());
+                if self.plan.natural {
+                    self.paced.push_back((turn, packet.into()));
+                    turn += PART_EVERY;
+                } else {
+                    self.out.push_back(packet.into());
+                }
                 let repair = [&sending.sequence.to_be_bytes()[..], &payload].concat();
                 let header = Header { payload_type: 97, ssrc: sending.ssrc + 50, ..header };
                 sending.history.push_back((sending.sequence, header.write(REPAIRED, encoding, &repair)));
@@ -560,6 +574,8 @@ const HISTORY: usize = 600;
 const FRAME_EVERY: Duration = Duration::from_millis(33);
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 const CHECK_AGAIN: Duration = Duration::from_millis(200);
+/// What Chromium sends two or three megabits a second at.
+const PART_EVERY: Duration = Duration::from_micros(1200);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 const REPAIR_EVERY: Duration = Duration::from_millis(10);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
