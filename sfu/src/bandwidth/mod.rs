@@ -1,11 +1,29 @@
 //! How much a subscriber's line carries, and how what is sent is shared out and paced. `docs/allocation.md` explains it.
+//!
+//! [`BandwidthEstimator`] puts together: [`history`] and [`arrival_clock`] make samples of what feedback tells; [`throughput`] says what arrives,
+//! [`grouping`] and [`trendline`] whether a queue grows, [`queue`] how long it is, [`rate_control`] what follows from it, [`loss`] whether loss says otherwise; [`probe`] and
+//! [`cluster`] try for more. [`Pacer`] spreads what is sent.
 
+mod arrival_clock;
 mod bitrate;
+mod cluster;
 mod estimator;
+mod grouping;
+mod history;
+mod loss;
 mod pacer;
 mod probe;
+mod queue;
+mod rate_control;
+mod throughput;
+mod trendline;
+
+#[cfg(test)]
+mod tests;
 
 pub use bitrate::Bitrate;
 pub use estimator::{BandwidthEstimator, EstimatorReport, Usage};
 pub use pacer::Pacer;
 pub use probe::{Probe, ProbeId};
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
