@@ -127,7 +127,7 @@ impl Prober {
 
     /// When [`update`](Self::update) has something to do.
     pub(super) fn next_at(&self, situation: &Situation) -> Option<Instant> {
-        let wanting = self.demand > situation.estimate * 1.05;
+        let wanting = self.demand.min(CEILING) > situation.estimate * 1.05;
         if !wanting || !situation.heard || !self.pending.is_empty() {
             return None;
         }
