@@ -114,7 +114,7 @@ fn five_flows_share_a_line() {
         let queue = queue_p95_ms(world.last(0, 60));
         let sum: u64 = shares.iter().sum();
         assert!(shares.iter().all(|share| share * 15 >= sum), "seed {seed}: {shares:?} kbit/s");
-        assert!(sum >= 3500 && queue <= 200, "seed {seed}: {shares:?} kbit/s, {queue} ms");
+        assert!(sum >= 3500 && queue <= 250, "seed {seed}: {shares:?} kbit/s, {queue} ms");
     }
 }
 
