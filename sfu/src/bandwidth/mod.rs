@@ -1,8 +1,8 @@
 //! How much a subscriber's line carries, and how what is sent is shared out and paced. `docs/allocation.md` explains it.
 //!
-//! [`BandwidthEstimator`] puts together: [`history`] and [`arrival_clock`] make samples of what feedback tells; [`throughput`] says what arrives,
-//! [`grouping`] and [`trendline`] whether a queue grows, [`queue`] how long it is, [`rate_control`] what follows from it, [`loss`] whether loss says otherwise; [`probe`] and
-//! [`cluster`] try for more. [`Pacer`] spreads what is sent.
+//! [`BandwidthEstimator`] puts together: `history` and `arrival_clock` make samples of what feedback tells; `throughput` says what arrives,
+//! `grouping` and `trendline` whether a queue grows, `queue` how long it is, `rate_control` what follows from it, `loss` whether loss says otherwise; `probe` and
+//! `cluster` try for more. [`Pacer`] spreads what is sent.
 
 mod arrival_clock;
 mod bitrate;
