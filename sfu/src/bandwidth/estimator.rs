@@ -148,9 +148,9 @@ impl BandwidthEstimator {
             return;
         }
         let now_us = self.micros(now);
-        let (reference_us, steady) = self.clock.unwrap(now_us, feedback.reference());
-        let after_blackout = self.silence.blackout.is_some();
-        if !steady || after_blackout {
+        let (reference_us, steady) =
+            if feedback.has_arrivals() { self.clock.unwrap(now_us, feedback.reference()) } else { (0, true) };
+        if !steady {
             self.restart();
         }
         self.take_in(feedback, reference_us);
@@ -159,6 +159,9 @@ impl BandwidthEstimator {
             self.loss.update(self.queue_stands());
             return;
         };
+        if self.silence.blackout.is_some() {
+            self.restart();
+        }
         self.reports.feedback = true;
         (self.silence.since, self.silence.datagrams) = (None, 0);
         self.on_heard(now_us.saturating_sub(last_sent_us));

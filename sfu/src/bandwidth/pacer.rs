@@ -100,3 +100,71 @@ const FRAME: Duration = Duration::from_millis(10);
 const BUCKET: usize = 2_400;
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 const SLOWEST: Bitrate = Bitrate::kbps(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+    fn origin() -> Instant {
+        Instant::now()
+    }
+
+    /// Sends a queue of datagrams of 1000 bytes as a driver would; when each left, in milliseconds.
+    fn drain(pacer: &mut Pacer, origin: Instant, datagrams: usize) -> Vec<u128> {
+        let (mut now, mut left) = (origin, Vec::new());
+        while left.len() < datagrams {
+            while left.len() < datagrams && pacer.budget(now) > 0 {
+                pacer.on_sent(now, 1000);
+                left.push((now - origin).as_millis());
+            }
+            let Some(next) = pacer.next(now, (datagrams - left.len()) * 1000) else { break };
+            assert!(next > now, "it would spin");
+            now = next;
+        }
+        left
+    }
+
+    #[test]
+    fn a_usual_frame_leaves_at_once() {
+        let origin = origin();
+        let mut pacer = Pacer::new(origin, Bitrate::kbps(600));
+        assert_eq!(drain(&mut pacer, origin, 12), [0; 12]);
+        assert_eq!(pacer.next(origin, 0), None);
+    }
+
+    #[test]
+    fn a_large_frame_is_spread_at_more_than_the_lines_rate() {
+        let origin = origin();
+        let mut pacer = Pacer::new(origin, Bitrate::kbps(2000));
+        let left = drain(&mut pacer, origin, 100);
+        // 88 000 bytes at 5 Mbit/s are 141 ms.
+        assert!((130..=145).contains(&left[99]), "{left:?}");
+        let most =
+            (0..left[99]).map(|ms| left.iter().filter(|at| (ms + 1..ms + 6).contains(*at)).count()).max();
+        assert!(most <= Some(8), "in 5 ms: {most:?}");
+    }
+
+    #[test]
+    fn nothing_waits_for_more_than_a_quarter_of_a_second() {
+        let origin = origin();
+        for kbps in [0, 30, 300] {
+            let mut pacer = Pacer::new(origin, Bitrate::kbps(kbps));
+            let left = drain(&mut pacer, origin, 500);
+            assert!(left[499] <= 250, "{kbps}: {left:?}");
+            // Not all of it at the end.
+            assert!(left[250] <= 150, "{kbps}: {left:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_no_more_than_the_bucket() {
+        let origin = origin();
+        let mut pacer = Pacer::new(origin, Bitrate::kbps(1000));
+        assert_eq!(pacer.budget(origin + Duration::from_secs(60)), BUCKET);
+        pacer.on_sent(origin + Duration::from_secs(60), BUCKET);
+        assert_eq!(pacer.budget(origin + Duration::from_secs(60)), 0);
+        // An earlier instant gives nothing.
+        assert_eq!(pacer.budget(origin), 0);
+    }
+}

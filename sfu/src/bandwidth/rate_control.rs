@@ -154,7 +154,7 @@ impl RateControl {
         self.rate = higher.min(verified).max(self.rate).min(CEILING);
     }
 
-    /// In a second: half a packet for each response time, that of a stream of 30 frames a second.
+    /// In a second: a packet for each response time, that of a stream of 30 frames a second.
     fn additive(&self, round_trip: Duration) -> Bitrate {
         let frame_bits = self.rate.as_bps() as f64 / 30.0;
         let packets = (frame_bits / PACKET_BITS).ceil().max(1.0);
@@ -218,3 +218,104 @@ const MAX_DRAINS: u8 = 4;
 const SETTLED_LIMITED: Duration = Duration::from_millis(300);
 /// After the last decrease, what remains is the steady rate.
 const SETTLED: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OBSERVED: Observed = Observed {
+        usage: Usage::Normal,
+        acknowledged: Some(Bitrate::kbps(1000)),
+        sent: Some(Bitrate::kbps(1000)),
+        queue_stands: false,
+        round_trip: Duration::from_millis(50),
+    };
+
+    /// A second of updates every 50 ms; the rate then, in kbit/s.
+    fn second(control: &mut RateControl, now: &mut Instant, observed: &Observed) -> u64 {
+        for _ in 0..20 {
+            *now += Duration::from_millis(50);
+            control.update(*now, observed);
+        }
+        control.rate().as_bps() / 1000
+    }
+
+    fn control(kbps: u64) -> (RateControl, Instant) {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+        let now = Instant::now();
+        let mut control = RateControl::new(Bitrate::kbps(kbps));
+        control.update(now, &OBSERVED);
+        (control, now)
+    }
+
+    #[test]
+    fn overuse_cuts_to_a_part_of_what_arrives_and_the_way_back_is_slow() {
+        let (mut control, mut now) = control(1100);
+        now += Duration::from_millis(50);
+        control.update(now, &Observed { usage: Usage::Overuse, ..OBSERVED });
+        assert_eq!(control.rate(), Bitrate::kbps(850));
+        // Not again at once.
+        control.update(now, &Observed { usage: Usage::Overuse, ..OBSERVED });
+        assert_eq!(control.rate(), Bitrate::kbps(850));
+        assert_eq!(second(&mut control, &mut now, &Observed { usage: Usage::Underuse, ..OBSERVED }), 850);
+        // Up to 864 kbit/s a frame is 3 packets of at most 9600 bits, above 4 of 7200 or more: one in 150 ms are 48 to 64 kbit/s.
+        let near = second(&mut control, &mut now, &OBSERVED) - 850;
+        assert!((48..=64).contains(&near), "{near}");
+        // More arrives than the line ever carried: it is another line.
+        let more =
+            Observed { acknowledged: Some(Bitrate::kbps(1500)), sent: Some(Bitrate::kbps(1500)), ..OBSERVED };
+        let far = second(&mut control, &mut now, &more) - 850 - near;
+        assert!((70..80).contains(&far), "{far}");
+    }
+
+    #[test]
+    fn an_increase_stays_with_what_is_verified_and_nothing_decays() {
+        let (mut control, mut now) = control(1000);
+        let small =
+            Observed { acknowledged: Some(Bitrate::kbps(700)), sent: Some(Bitrate::kbps(700)), ..OBSERVED };
+        for _ in 0..30 {
+            second(&mut control, &mut now, &small);
+        }
+        assert_eq!(control.rate(), Bitrate::kbps(1060));
+        let less =
+            Observed { acknowledged: Some(Bitrate::kbps(10)), sent: Some(Bitrate::kbps(10)), ..OBSERVED };
+        for _ in 0..30 {
+            second(&mut control, &mut now, &less);
+        }
+        assert_eq!(control.rate(), Bitrate::kbps(1060));
+        // What arrives says little of the line then.
+        now += Duration::from_millis(50);
+        control.update(now, &Observed { usage: Usage::Overuse, ..less });
+        assert_eq!(control.rate(), Bitrate::kbps(1060) * 0.85);
+    }
+
+    #[test]
+    fn a_queue_that_stands_is_drained_by_a_few_cuts_and_no_more() {
+        let (mut control, mut now) = control(1000);
+        let stands = Observed { queue_stands: true, ..OBSERVED };
+        let rates: Vec<_> = (0..10)
+            .map(|_| {
+                let arrives = Some(control.rate());
+                second(&mut control, &mut now, &Observed { acknowledged: arrives, sent: arrives, ..stands })
+            })
+            .collect();
+        assert!(rates[4] < 620 && rates[4] > 500, "{rates:?}");
+        assert_eq!(rates[9], rates[5], "{rates:?}");
+    }
+
+    #[test]
+    fn a_line_that_fails_is_left_at_once() {
+        let (mut control, now) = control(4000);
+        let fails = |kbps| Observed {
+            usage: Usage::Overuse,
+            acknowledged: Some(Bitrate::kbps(kbps)),
+            sent: Some(Bitrate::kbps(4000)),
+            ..OBSERVED
+        };
+        control.update(now, &fails(2500));
+        control.update(now, &fails(1000));
+        assert_eq!(control.rate(), Bitrate::kbps(850));
+        control.update(now, &fails(0));
+        assert_eq!(control.rate(), FLOOR);
+    }
+}

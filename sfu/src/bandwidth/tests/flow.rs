@@ -22,7 +22,7 @@ pub(super) struct Flow {
     pub(super) seconds: Vec<Second>,
     /// Feedback is lost with this probability.
     pub(super) feedback_loss: f64,
-    pacer: Pacer,
+    pub(super) pacer: Pacer,
     receiver: ArrivalRecorder,
     rng: ChaCha20Rng,
     frame_us: i64,
