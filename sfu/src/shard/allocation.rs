@@ -143,6 +143,7 @@ impl<T: Transport> Shard<T> {
 
     fn candidates(&self, now: Instant, index: usize) -> Vec<Candidate> {
         let participant = &self.participants[index];
+        let beyond_repair = participant.line.is_beyond_repair();
         let candidate = |(at, slot): (usize, &crate::shard::slot::Slot)| {
             let source = slot.source.filter(|_| slot.kind == Kind::Video)?;
             let owner = self.participants.get(source.participant)?;
@@ -153,7 +154,11 @@ impl<T: Transport> Shard<T> {
             Some(Candidate {
                 slot: at,
                 source: (source.participant, published),
-                max_height: wish.map_or(source.max_height, |wish| wish.max_height),
+                max_height: if beyond_repair {
+                    1
+                } else {
+                    wish.map_or(source.max_height, |wish| wish.max_height)
+                },
                 rungs: ladder.iter().map(LayerChoice::rung).collect(),
                 current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
                 may_rise: allotment.restraint.may_rise(now),

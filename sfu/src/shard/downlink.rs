@@ -26,6 +26,8 @@ pub(super) struct Downlink {
     repairs: VecDeque<Waiting>,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// More waits than should: the first leaves whether it has its turn or not.
+    overflows: bool,
     /// What repairs take.
     repair_rate: RateMeter,
     /// When the first that waits may leave.
@@ -69,6 +71,7 @@ impl Downlink {
             repairs: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            overflows: false,
             repair_rate: RateMeter::default(),
             turn: None,
             next_number: FIRST_CYCLE,
@@ -176,12 +179,21 @@ impl Downlink {
         self.waiting_bytes += waiting.packet.payload.len();
         let queue = if waiting.repair { &mut self.repairs } else { &mut self.waiting };
         queue.push_back(waiting);
+        // More than this no pacer brings down in time: what is too much is for the allocation to end, not for the queue to hold.
+        self.overflows = self.waiting_bytes > MOST_WAITING;
         self.plan_turn(now);
+    }
+
+    /// More waits than should.
+    pub(super) fn overflows(&self) -> bool {
+        self.overflows
     }
 
     /// The next packet whose turn it is; with `all` whether it is or not.
     pub(super) fn release(&mut self, now: Instant, all: bool) -> Option<Waiting> {
-        let may = all || self.pacer.as_mut().is_none_or(|pacer| pacer.budget(now) > 0);
+        let may = all
+            || std::mem::take(&mut self.overflows)
+            || self.pacer.as_mut().is_none_or(|pacer| pacer.budget(now) > 0);
         let next = if may { self.repairs.pop_front().or_else(|| self.waiting.pop_front()) } else { None };
         match &next {
             Some(next) => self.waiting_bytes -= next.packet.payload.len(),
@@ -276,6 +288,7 @@ const FIRST_CYCLE: u64 = 65_536;
 const FIRST_MOMENTS: Duration = Duration::from_secs(2);
 /// A part of packets lost that no random loss of a usable line explains.
 const LOSSY: f64 = 0.1;
+const MOST_WAITING: usize = 256 * 1024;
 const MOST_FOR_REPAIRS: f64 = 0.1;
 /// A client that has said nothing of its line by then will not.
 const SILENT: Duration = Duration::from_secs(5);
