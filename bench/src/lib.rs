@@ -12,6 +12,7 @@
 //! | [`link`], [`relay`] | an emulated network, pure and as a UDP relay |
 
 pub mod args;
+pub mod attack;
 pub mod client;
 pub mod clock;
 pub mod connection;
