@@ -1,7 +1,5 @@
 //! Attacks of those who passed a check or the whole handshake: they may harm themselves.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, bail};
 
 use super::feedback::{Feedback, Subject};
@@ -130,18 +128,13 @@ fn tell(site: &Site, entered: &mut Entered, subject: Subject) -> Result<Volley> 
     let (Some(media), repair) = (slot.ssrc, slot.rtx_ssrc) else { bail!("the answer has no SSRC") };
     let mut volley = Volley::default();
     let mut feedback = Feedback::new(site.seed, media, subject);
-    let mut streams: BTreeMap<u32, u64> = BTreeMap::new();
     let mut pace = Pace::new((site.rate / 10).max(1), site.length / 3);
     let mut packet = Vec::new();
     while let Some(count) = pace.wait() {
         insider.keep_consent()?;
-        for datagram in insider.receive().datagrams {
-            volley.count_reply(datagram.len());
-            let Some((ssrc, sequence)) = stream_of(&datagram) else { continue };
-            *streams.entry(ssrc).or_default() += datagram.len() as u64;
-            if let (Subject::Losses { newest }, true) = (&mut feedback.subject, ssrc == media) {
-                *newest = sequence;
-            }
+        insider.count_arrivals(&mut volley);
+        if let Subject::Losses { newest } = &mut feedback.subject {
+            *newest = insider.stream(media).1;
         }
         for _ in 0..count {
             packet.clear();
@@ -151,20 +144,13 @@ fn tell(site: &Site, entered: &mut Entered, subject: Subject) -> Result<Volley> 
         }
     }
     if matches!(subject, Subject::Losses { .. }) {
-        let of = |ssrc: Option<u32>| ssrc.and_then(|ssrc| streams.get(&ssrc)).copied().unwrap_or_default();
-        let (sent, again) = (of(Some(media)), of(repair));
+        let (sent, _) = insider.stream(media);
+        let again = repair.map_or(0, |repair| insider.stream(repair).0);
         volley.notes.push(format!("NACK storm: {sent} bytes of the stream, {again} sent again"));
         volley.promise(sent > 0, || "no stream to ask for".to_owned());
         volley.promise(again <= sent / 4 + FIRST_REPAIRS, || format!("{again} bytes sent again of {sent}"));
     }
     Ok(volley)
-}
-
-/// SSRC and sequence number of an RTP packet (RFC 7983 section 7, RFC 5761 section 4).
-fn stream_of(datagram: &[u8]) -> Option<(u32, u16)> {
-    let [first, second, high, low, _, _, _, _, a, b, c, d] = *datagram.first_chunk::<12>()?;
-    let is_rtp = (128..=191).contains(&first) && !(192..=223).contains(&second);
-    is_rtp.then_some((u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([high, low])))
 }
 
 /// The packet with a header extension that says whose it is (RFC 8285 section 4.2); the id is that of our offers.
@@ -209,6 +195,5 @@ mod tests {
         let packet = rtp::Packet::unmarshal(&mut &with_mid(&plain, b"7")[..]).expect("a packet");
         assert_eq!(packet.header.get_extension(1).as_deref(), Some(&b"7"[..]));
         assert_eq!(packet.payload[..], plain[12..]);
-        assert_eq!(stream_of(&plain), Some((OWN_SSRC, 1)));
     }
 }

@@ -1,5 +1,6 @@
 //! A participant that got in honestly, with its hands on every layer: raw datagrams, sealed RTP and RTCP, raw SCTP packets.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct Insider {
     sealer: Option<Srtp>,
     transaction: u64,
     checked: Option<Instant>,
+    /// Bytes of RTP that came in, by SSRC, and the last sequence number.
+    streams: BTreeMap<u32, (u64, u16)>,
     rng: ChaCha8Rng,
 }
 
@@ -127,6 +130,7 @@ impl Candidate {
             sealer: None,
             transaction: 0,
             checked: None,
+            streams: BTreeMap::new(),
             rng: ChaCha8Rng::seed_from_u64(self.seed),
         })
     }
@@ -248,11 +252,21 @@ impl Insider {
             };
             let datagram = buffer.get(..len).unwrap_or_default();
             arrivals.datagrams.push(datagram.to_vec());
+            if let Some((ssrc, sequence)) = stream_of(datagram) {
+                let (bytes, newest) = self.streams.entry(ssrc).or_default();
+                *bytes += len as u64;
+                *newest = sequence;
+            }
             if datagram.first().is_some_and(|first| (20..=63).contains(first)) {
                 self.read_dtls(datagram, &mut arrivals.data);
             }
         }
         arrivals
+    }
+
+    /// Bytes of RTP that ever came in with an SSRC, and its last sequence number.
+    pub fn stream(&self, ssrc: u32) -> (u64, u16) {
+        self.streams.get(&ssrc).copied().unwrap_or_default()
     }
 
     /// As [`Insider::receive`], but only counts.
@@ -299,6 +313,28 @@ impl Insider {
     }
 }
 
+/// SSRC and sequence number of an RTP packet (RFC 7983 section 7, RFC 5761 section 4).
+fn stream_of(datagram: &[u8]) -> Option<(u32, u16)> {
+    let [first, second, high, low, _, _, _, _, a, b, c, d] = *datagram.first_chunk::<12>()?;
+    let is_rtp = (128..=191).contains(&first) && !(192..=223).contains(&second);
+    is_rtp.then_some((u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([high, low])))
+}
+
 /// The machine keys associations by address; this one has one.
 const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_told_from_everything_else() {
+        let mut packet = [0x80, 96, 1, 2, 0, 0, 0, 0, 0, 0, 0, 7, 9];
+        assert_eq!(stream_of(&packet), Some((7, 258)));
+        packet[1] = 200;
+        assert_eq!(stream_of(&packet), None, "a report");
+        assert_eq!(stream_of(&[22; 20]), None, "DTLS");
+        assert_eq!(stream_of(&packet[..11]), None);
+    }
+}

@@ -105,7 +105,14 @@ async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Res
     let mut welfare = call.end_phase().await?;
     welfare.joins = joins;
     welfare.lost.extend(refused);
-    let after = usage()?;
+    let mut after = usage()?;
+    // What nobody needs any more is given back with time, not at once.
+    let limit = before.map(|before| before.rss_kib + (args.max_growth_mib * 1024.0) as u64);
+    let deadline = Instant::now() + MEMORY_PATIENCE;
+    while after.zip(limit).is_some_and(|(after, limit)| after.rss_kib > limit) && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        after = usage()?;
+    }
     let mut row = Row::new(attack.name, took, volley.unwrap_or_else(failed), &welfare);
     row.panics = panics_since(args.server_log.as_deref(), panics)?;
     if let (Some(before), Some(during), Some(after)) = (before, during, after) {
@@ -113,6 +120,9 @@ async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Res
     }
     Ok(row)
 }
+
+/// A room in which nothing happened is remembered for ten seconds.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// An attack that could not be made proves nothing, and is told as a broken promise.
 fn failed(error: anyhow::Error) -> Volley {
