@@ -27,15 +27,6 @@ pub struct AttackReport {
     pub attacks: Vec<Row>,
 }
 
-/// What may be worse than in quiet times, and by how much.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The 95th percentile of the join time, as a multiple.
-    pub join_factor: f64,
-    /// The server's memory after an attack, in MiB more than before.
-    pub growth_mib: f64,
-}
-
 /// One attack.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Row {
@@ -67,6 +58,8 @@ pub struct Row {
     pub rss_before_mib: Option<f64>,
     /// The server's resident memory after everybody left, in MiB.
     pub rss_after_mib: Option<f64>,
+    /// The most that may lie between the two, in MiB.
+    pub growth_limit_mib: f64,
     /// Panics in the server's log.
     pub panics: u64,
     /// Promises that were not kept.
@@ -118,7 +111,7 @@ impl Row {
         self.broken.is_empty()
     }
 
-    fn judge(&mut self, limits: Limits, quiet_p95_ms: f64) {
+    fn judge(&mut self, join_factor: f64, quiet_p95_ms: f64) {
         let mut promise = |kept: bool, broken: String| {
             if !kept {
                 self.broken.push(broken);
@@ -127,13 +120,13 @@ impl Row {
         promise(self.loss_percent <= MAX_LOSS_PERCENT, format!("{:.2} % were lost", self.loss_percent));
         promise(self.wrong == 0, format!("{} packets were wrong", self.wrong));
         promise(self.panics == 0, format!("{} panics", self.panics));
-        let limit = quiet_p95_ms * limits.join_factor;
+        let limit = quiet_p95_ms * join_factor;
         promise(
             self.join_p95_ms <= limit,
             format!("joining took {:.0} ms, {limit:.0} ms would be well", self.join_p95_ms),
         );
         if let (Some(before), Some(after)) = (self.rss_before_mib, self.rss_after_mib) {
-            promise(after - before <= limits.growth_mib, format!("{:.1} MiB were kept", after - before));
+            promise(after - before <= self.growth_limit_mib, format!("{:.1} MiB were kept", after - before));
         }
     }
 }
@@ -161,10 +154,10 @@ impl AttackReport {
         self.attacks.iter().all(Row::is_met)
     }
 
-    /// Measures every attack against the quiet times.
-    pub fn judge(&mut self, limits: Limits) {
+    /// Measures every attack against the quiet times, of whose join time the 95th percentile may become `join_factor` times as long.
+    pub fn judge(&mut self, join_factor: f64) {
         let quiet = self.attacks.iter().take(QUIET).map(|row| row.join_p95_ms).fold(0.0, f64::max);
-        self.attacks.iter_mut().for_each(|row| row.judge(limits, quiet));
+        self.attacks.iter_mut().for_each(|row| row.judge(join_factor, quiet));
     }
 }
 
@@ -224,7 +217,7 @@ mod tests {
         change(&mut attacked);
         let attacks = vec![row("none", 80.0), row("elsewhere", 100.0), attacked];
         let mut report = AttackReport { schema: 1, tool: "", version: "", subscribers: 50, seed: 1, attacks };
-        report.judge(Limits { join_factor: 1.2, growth_mib: 4.0 });
+        report.judge(1.2);
         assert_eq!(report.is_met(), report.attacks[2].is_met(), "{report}");
         assert_eq!(report.to_string().contains("BROKEN"), !report.is_met());
         report.attacks[2].broken.clone()

@@ -52,11 +52,11 @@ async fn throw(site: &Site, bomb: &Bomb, volley: &mut Volley) -> Result<Duration
     Ok(took)
 }
 
-/// Sessions that come to a room of their own, and leave; without media.
+/// Sessions that come to a room of their own, and leave; without media. Then time for the server to forget the rooms.
 pub(super) fn rooms(site: &Site) -> Result<Volley> {
     let mut volley = Volley::default();
     let mut refused = 0_u64;
-    let end = Instant::now() + site.length * 2;
+    let end = Instant::now() + site.length;
     let visit = |number: u64| async move {
         let mut session = site.open(&format!("empty-{:08x}-{number}", site.tag)).await?;
         session.leave().await
@@ -79,6 +79,7 @@ pub(super) fn rooms(site: &Site) -> Result<Volley> {
             }
         }
     });
+    std::thread::sleep(site.length * 3);
     volley.notes.push(format!("{} rooms created and left, {refused} refused", volley.sent));
     Ok(volley)
 }

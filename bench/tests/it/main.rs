@@ -97,7 +97,7 @@ async fn attacks_are_made_and_the_call_goes_on() {
     args.url = format!("http://{}", host.address);
     let report = attack::run(&args).await.expect("the honest call comes about");
     assert!(report.is_met(), "{report}");
-    assert_eq!(report.attacks.len(), 14, "{report}");
+    assert_eq!(report.attacks.len(), 15, "{report}");
     let [quiet, attacks @ ..] = &report.attacks[..] else { panic!("nothing was done") };
     assert_eq!((quiet.attack, quiet.sent, quiet.joined), ("none", 0, 1), "{report}");
     assert!(attacks.iter().all(|row| row.sent > 10 && row.joined == 1), "{report}");
