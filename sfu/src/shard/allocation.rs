@@ -36,7 +36,7 @@ pub(super) enum Replay {
 impl<T: Transport> Shard<T> {
     /// Decides anew what all of one participant's pictures show.
     pub(super) fn allocate(&mut self, now: Instant, index: usize, replay: Replay) {
-        if !self.participants[index].is_connected() {
+        if !self.participants[index].takes_pictures(now) {
             return;
         }
         let candidates = self.candidates(now, index);
@@ -58,8 +58,8 @@ impl<T: Transport> Shard<T> {
             // Nothing is held back on the ground of a guess; what is sent is what makes the line known.
             budget = budget.max(least * NEW_COSTS_MORE);
         }
-        // What arrives as it is sent may go on: an estimate dips after every burst, and a picture need not dip with it.
-        budget = budget.max(shown.min(downlink.delivered() - sound));
+        // What does no harm may go on: an estimate dips after every burst, and a picture need not dip with it.
+        budget = budget.max(downlink.sustained(now, shown + sound) - sound);
         let given = share(budget, &claims);
         let ceilings: Vec<_> = claims.iter().map(Claim::ceiling).collect();
         let satisfied = given == ceilings;
