@@ -23,6 +23,10 @@ fuzz_target!(|data: &[u8]| {
             }
             RtcpPacket::Nack { lost, .. } => assert!(lost.count() <= data.len() / 4 * 17),
             RtcpPacket::Fir { entries } => assert!(entries.count() <= data.len() / 8),
+            RtcpPacket::TransportFeedback(feedback) => {
+                // All it promises is there.
+                assert_eq!(feedback.arrivals().count(), usize::from(feedback.statuses()));
+            }
             _ => {}
         }
     }

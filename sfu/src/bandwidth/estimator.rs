@@ -2,17 +2,45 @@
 
 use std::time::{Duration, Instant};
 
+use crate::bandwidth::arrival_clock::ArrivalClock;
+use crate::bandwidth::cluster::{Clusters, Finding};
+use crate::bandwidth::grouping::Grouping;
+use crate::bandwidth::history::{CAPACITY, News, SentHistory};
+use crate::bandwidth::loss::LossControl;
+use crate::bandwidth::probe::{Prober, Situation};
+use crate::bandwidth::queue::QueueDelay;
+use crate::bandwidth::rate_control::{CEILING, FLOOR, Observed, RateControl};
+use crate::bandwidth::throughput::Throughput;
+use crate::bandwidth::trendline::Trendline;
 use crate::bandwidth::{Bitrate, Probe, ProbeId};
 use crate::rtcp::TransportFeedback;
 
 /// The send-side bandwidth estimator of one subscriber's line.
 ///
-/// [`poll_probe`](Self::poll_probe) and [`estimate`](Self::estimate) are asked again after every other call that changes it.
+/// After any call that changes it, [`estimate`](Self::estimate), [`poll_probe`](Self::poll_probe) and [`poll_timeout`](Self::poll_timeout) are asked
+/// anew. It allocates nothing for a datagram once its memory has grown to the line.
 #[derive(Clone, Debug)]
 pub struct BandwidthEstimator {
-    estimate: Bitrate,
-    demand: Bitrate,
+    origin: Instant,
+    history: SentHistory,
+    clock: ArrivalClock,
+    sent: Throughput,
+    acknowledged: Throughput,
+    grouping: Grouping,
+    trendline: Trendline,
+    queue: QueueDelay,
+    control: RateControl,
+    loss: LossControl,
+    prober: Prober,
+    clusters: Clusters,
+    /// A probe found room on the line: until then it counts.
+    room_until: Option<Instant>,
+    silence: Silence,
+    reports: Reports,
     round_trip: Option<Duration>,
+    feedback_round_trip: Option<Duration>,
+    /// Arrivals of one feedback, whose memory is kept.
+    arrivals: Vec<Arrival>,
 }
 
 /// What the delay of a line says of its use (draft-ietf-rmcat-gcc-02 section 5.4).
@@ -34,9 +62,9 @@ pub struct EstimatorReport {
     pub estimate: Bitrate,
     /// What arrives, once that is known.
     pub acknowledged: Option<Bitrate>,
-    /// The part lost lately, 0 to 1.
+    /// The part lost in the last seconds, 0 to 1.
     pub loss: f64,
-    /// The slope of the delay, in milliseconds of queue per second.
+    /// The slope of the delay: by how many milliseconds the queue grows in a second.
     pub trend: f64,
     /// What is concluded from it.
     pub usage: Usage,
@@ -44,64 +72,338 @@ pub struct EstimatorReport {
     pub round_trip: Option<Duration>,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    sent_us: i64,
+    at_us: i64,
+    bytes: u32,
+    probe: Option<ProbeId>,
+}
+
+/// Whether feedback is missing.
+#[derive(Clone, Copy, Default, Debug)]
+struct Silence {
+    /// Since when datagrams are out and nothing was heard.
+    since: Option<Instant>,
+    /// How many left since then, or since the rate was cut.
+    datagrams: u32,
+    /// The rate before, and when it is cut next.
+    blackout: Option<(Bitrate, Instant)>,
+    /// Datagrams before this number were sent into a blackout.
+    excused_before: u64,
+}
+
+/// What is known without transport-wide feedback.
+#[derive(Clone, Copy, Default, Debug)]
+struct Reports {
+    /// Feedback has come, so none of this counts.
+    feedback: bool,
+    limit: Option<Bitrate>,
+    last_at: Option<Instant>,
+    loss: f64,
+}
+
 impl BandwidthEstimator {
     /// Knows nothing but the rate to begin with.
-    pub fn new(_now: Instant) -> Self {
-        Self { estimate: Bitrate::kbps(600), demand: Bitrate::ZERO, round_trip: None }
+    pub fn new(now: Instant) -> Self {
+        Self {
+            origin: now,
+            history: SentHistory::default(),
+            clock: ArrivalClock::default(),
+            sent: Throughput::default(),
+            acknowledged: Throughput::default(),
+            grouping: Grouping::default(),
+            trendline: Trendline::default(),
+            queue: QueueDelay::default(),
+            control: RateControl::new(START),
+            loss: LossControl::default(),
+            prober: Prober::new(now),
+            clusters: Clusters::default(),
+            room_until: None,
+            silence: Silence::default(),
+            reports: Reports::default(),
+            round_trip: None,
+            feedback_round_trip: None,
+            arrivals: Vec::new(),
+        }
     }
 
     /// A datagram with this transport-wide number (extended, one more each) goes to the network now. `bytes`: its UDP payload. `probe`: what it
     /// is part of.
-    pub fn on_sent(&mut self, _now: Instant, _sequence: u64, _bytes: usize, _probe: Option<ProbeId>) {}
+    pub fn on_sent(&mut self, now: Instant, sequence: u64, bytes: usize, probe: Option<ProbeId>) {
+        let now_us = self.micros(now);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.sent.add(now_us, bytes);
+        let probe = self.clusters.on_sent(probe, now_us, bytes);
+        self.history.push(sequence, now_us, bytes, probe);
+        if self.reports.feedback {
+            self.silence.since.get_or_insert(now);
+            self.silence.datagrams = self.silence.datagrams.saturating_add(1);
+        }
+    }
 
-    /// The receiver tells when datagrams arrived.
-    pub fn on_feedback(&mut self, _now: Instant, _feedback: &TransportFeedback<'_>) {}
+    /// The receiver tells when datagrams arrived. Whatever it tells is survived; what cannot be is passed over.
+    pub fn on_feedback(&mut self, now: Instant, feedback: &TransportFeedback<'_>) {
+        if usize::from(feedback.statuses()) > CAPACITY {
+            return;
+        }
+        let now_us = self.micros(now);
+        let (reference_us, steady) =
+            if feedback.has_arrivals() { self.clock.unwrap(now_us, feedback.reference()) } else { (0, true) };
+        if !steady {
+            self.restart();
+        }
+        self.take_in(feedback, reference_us);
+        let Some(last_sent_us) = self.arrivals.iter().map(|arrival| arrival.sent_us).max() else {
+            // Nothing new arrived: no sign that the line is there.
+            self.loss.update(self.queue_stands());
+            return;
+        };
+        if self.silence.blackout.is_some() {
+            self.restart();
+        }
+        self.reports.feedback = true;
+        (self.silence.since, self.silence.datagrams) = (None, 0);
+        self.on_heard(now_us.saturating_sub(last_sent_us));
+        let delays = self.arrivals.iter().map(|arrival| arrival.at_us.saturating_sub(arrival.sent_us));
+        if let Some(least) = delays.min() {
+            self.queue.on_feedback(now_us, least);
+        }
+        for arrival in &self.arrivals {
+            self.acknowledged.add(arrival.at_us, arrival.bytes);
+            if let Some(probe) = arrival.probe {
+                self.clusters.on_arrival(probe, arrival.at_us, arrival.bytes);
+            }
+            if let Some(change) = self.grouping.on_packet(arrival.sent_us, arrival.at_us) {
+                self.trendline.on_change(&change);
+            }
+        }
+        if let Some((before, _)) = self.silence.blackout.take() {
+            self.silence.excused_before = self.history.end();
+            self.control.set(now, self.control.rate().max(before * 0.5));
+            self.prober.on_return(before, self.control.rate());
+        }
+        self.judge(now, now_us);
+    }
 
     /// A receiver report: the part lost since the last one, in 1/256, and the round trip where it gives one.
-    pub fn on_report(&mut self, _now: Instant, _fraction_lost: u8, round_trip: Option<Duration>) {
-        self.round_trip = round_trip.or(self.round_trip);
+    pub fn on_report(&mut self, now: Instant, fraction_lost: u8, round_trip: Option<Duration>) {
+        if let Some(sample) = round_trip.filter(|sample| *sample <= MAX_ROUND_TRIP) {
+            let smoothed = self.round_trip.map_or(sample, |former| (former * 7 + sample) / 8);
+            self.round_trip = Some(smoothed);
+        }
+        if self.reports.feedback {
+            return;
+        }
+        // Draft-ietf-rmcat-gcc-02 section 6.
+        let elapsed = now.saturating_duration_since(self.reports.last_at.replace(now).unwrap_or(now));
+        let loss = f64::from(fraction_lost) / 256.0;
+        self.reports.loss = loss;
+        let rate = self.control.rate();
+        let next = if loss > 0.1 {
+            rate * (1.0 - 0.5 * loss)
+        } else if loss < 0.02 {
+            let sent = self.sent.rate_at(self.micros(now)).unwrap_or(Bitrate::ZERO);
+            let higher = rate * 1.08f64.powf(elapsed.as_secs_f64().min(1.0)) + Bitrate::kbps(1);
+            higher.min(sent * 1.5 + Bitrate::kbps(10)).max(rate)
+        } else {
+            rate
+        };
+        self.control.set(now, next);
     }
 
     /// The receiver's own estimate, heeded only where it sends no transport-wide feedback.
-    pub fn on_remb(&mut self, _now: Instant, _limit: Bitrate) {}
-
-    /// What would be sent if the line carried everything; probes go no further than a little above it.
-    pub fn set_demand(&mut self, _now: Instant, demand: Bitrate) {
-        self.demand = demand;
+    pub fn on_remb(&mut self, now: Instant, limit: Bitrate) {
+        if self.reports.feedback {
+            return;
+        }
+        self.reports.limit = Some(limit);
+        // It may know more than a guess at the start, but of no more than was sent.
+        let sent = self.sent.rate_at(self.micros(now)).unwrap_or(Bitrate::ZERO);
+        self.control.set(now, self.control.rate().max(limit.min(sent * 1.5)));
     }
 
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    /// What would be sent if the line carried everything; probes go no further than a little above it.
+    pub fn set_demand(&mut self, now: Instant, demand: Bitrate) {
+        let situation = self.situation();
+        self.prober.set_demand(demand, &situation);
+        self.prober.update(now, &situation);
+    }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    /// Does what is due: cuts the rate of a silent line, sees to the next probe.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.silence_due().is_some_and(|due| due <= now) {
+            self.on_silence(now);
+        }
+        self.prober.update(now, &self.situation());
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do, or [`poll_probe`](Self::poll_probe) something to tell. Ask that first: what is
+    /// due already is told as long as it is not fetched.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let probing = [self.prober.next_at(&self.situation()), self.prober.pending_at()];
+        probing.into_iter().flatten().chain(self.silence_due()).min()
     }
 
     /// What may be sent, all datagrams together.
     pub fn estimate(&self) -> Bitrate {
-        self.estimate
+        let limit = self.loss.limit().or(self.reports.limit.filter(|_| !self.reports.feedback));
+        self.control.rate().min(limit.unwrap_or(CEILING)).clamp(FLOOR, CEILING)
     }
 
-    /// A probe to send now.
-    pub fn poll_probe(&mut self, _now: Instant) -> Option<Probe> {
-        None
+    /// A probe to send now, evenly at its rate: media that waits first, then old packets again, then padding.
+    pub fn poll_probe(&mut self, now: Instant) -> Option<Probe> {
+        let probe = self.prober.poll(now)?;
+        self.clusters.begin(probe, self.micros(now));
+        Some(probe)
     }
 
     /// To the subscriber and back, once that is known.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.round_trip
+        self.round_trip.or(self.feedback_round_trip)
     }
 
     /// What it knows, for charts.
     pub fn report(&self) -> EstimatorReport {
         EstimatorReport {
-            estimate: self.estimate,
-            acknowledged: None,
-            loss: 0.0,
-            trend: 0.0,
-            usage: Usage::Normal,
-            round_trip: self.round_trip,
+            estimate: self.estimate(),
+            acknowledged: self.acknowledged.rate(),
+            loss: if self.reports.feedback { self.loss.fraction() } else { self.reports.loss },
+            trend: self.trendline.slope() * 1000.0,
+            usage: self.trendline.usage(),
+            round_trip: self.round_trip(),
         }
     }
+
+    /// Settles the datagrams that the feedback is about; leaves in `arrivals` those that arrived, in the order they did.
+    fn take_in(&mut self, feedback: &TransportFeedback<'_>, reference_us: i64) {
+        self.arrivals.clear();
+        for (number, offset_us) in feedback.arrivals() {
+            let Some(number) = self.history.extend(number) else { continue };
+            let Some((packet, news)) = self.history.settle(number, offset_us.is_some()) else { continue };
+            if number >= self.silence.excused_before && self.silence.blackout.is_none() {
+                match news {
+                    News::Arrived => self.loss.on_packet(packet.sent_us, packet.bytes, false),
+                    News::Missing => self.loss.on_packet(packet.sent_us, packet.bytes, true),
+                    News::ArrivedAfterAll => self.loss.on_recovered(),
+                }
+            }
+            if let Some(offset_us) = offset_us {
+                let at_us = reference_us.saturating_add(offset_us);
+                let (sent_us, bytes, probe) = (packet.sent_us, packet.bytes, packet.probe);
+                self.arrivals.push(Arrival { sent_us, at_us, bytes, probe });
+            }
+        }
+        self.arrivals.sort_unstable_by_key(|arrival| (arrival.at_us, arrival.sent_us));
+    }
+
+    fn on_heard(&mut self, since_sent_us: i64) {
+        let sample = Duration::from_micros(since_sent_us.max(0).unsigned_abs()).min(MAX_ROUND_TRIP);
+        // Part of it is the wait for the next feedback, so the shorter ones are truer.
+        let smoothed = self.feedback_round_trip.map_or(sample, |former| {
+            if sample < former { (former + sample) / 2 } else { (former * 15 + sample) / 16 }
+        });
+        self.feedback_round_trip = Some(smoothed);
+    }
+
+    fn judge(&mut self, now: Instant, now_us: i64) {
+        self.loss.update(self.queue_stands());
+        let observed = Observed {
+            usage: self.trendline.usage(),
+            acknowledged: self.acknowledged.rate(),
+            sent: self.sent.rate_at(now_us),
+            queue_stands: self.queue_stands(),
+            round_trip: self.round_trip().unwrap_or(ASSUMED_ROUND_TRIP),
+        };
+        self.control.update(now, &observed);
+        if let Some(limit) = self.loss.limit().filter(|limit| *limit < self.control.rate()) {
+            self.control.set(now, limit);
+        }
+        while let Some(finding) = self.clusters.next_finding() {
+            let believed = finding.carried > self.control.rate()
+                && observed.usage != Usage::Overuse
+                && !self.is_contended(now, &finding);
+            if believed {
+                self.control.set(now, finding.carried);
+                self.loss.restart();
+                if !finding.filled {
+                    self.room_until = Some(now + ROOM);
+                }
+            }
+            self.prober.on_finding(&finding, self.control.rate());
+        }
+        self.clusters.expire(now_us);
+        self.prober.update(now, &self.situation());
+    }
+
+    /// Whether what a probe carried was taken from others. What fills a line that has been full before may be; who has a large part of it already
+    /// gains nothing by that, unless there was room just before.
+    fn is_contended(&self, now: Instant, finding: &Finding) -> bool {
+        let full_before =
+            self.control.decreased_at().is_some() && self.room_until.is_none_or(|until| until < now);
+        // Its part is what it has used: a picture's next size may be far above the last, and the estimate with it.
+        let used = self.acknowledged.rate().unwrap_or(Bitrate::ZERO).min(self.control.rate());
+        finding.filled && full_before && used > finding.carried * 0.5
+    }
+
+    /// Nothing known of the delay holds any more.
+    fn restart(&mut self) {
+        self.grouping = Grouping::default();
+        self.trendline.restart();
+        self.queue = QueueDelay::default();
+        self.acknowledged = Throughput::default();
+        self.loss.restart();
+        self.clusters.clear();
+    }
+
+    fn on_silence(&mut self, now: Instant) {
+        let few = std::mem::take(&mut self.silence.datagrams) < TELLING_DATAGRAMS;
+        let before = match self.silence.blackout {
+            // The last one before a pause may have been lost: that is no sign.
+            None if few => return self.silence.since = None,
+            None => self.control.rate(),
+            Some((before, _)) => before,
+        };
+        if !few {
+            self.control.set(now, self.control.rate() * BLACKOUT_DECREASE);
+        }
+        self.silence.blackout = Some((before, now + BLACKOUT_INTERVAL));
+    }
+
+    fn queue_stands(&self) -> bool {
+        self.queue.micros() > LONG_QUEUE_US
+    }
+
+    fn situation(&self) -> Situation {
+        Situation {
+            estimate: self.estimate(),
+            normal: self.trendline.usage() == Usage::Normal && self.silence.blackout.is_none(),
+            decreased_at: self.control.decreased_at(),
+            steady: self.control.steady(),
+            heard: self.reports.feedback,
+        }
+    }
+
+    fn silence_due(&self) -> Option<Instant> {
+        let since = self.silence.since?;
+        let patience = self.round_trip().map_or(PATIENCE, |round_trip| PATIENCE.max(round_trip * 4));
+        Some(self.silence.blackout.map_or(since + patience, |(_, next)| next))
+    }
+
+    fn micros(&self, now: Instant) -> i64 {
+        i64::try_from(now.saturating_duration_since(self.origin).as_micros()).unwrap_or(i64::MAX)
+    }
 }
+
+/// Enough for audio and a small layer; the first probes say more before it matters.
+const START: Bitrate = Bitrate::kbps(600);
+const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(100);
+const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
+/// Without feedback.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Longer than what a good line's jitter adds to every datagram of a feedback.
+const LONG_QUEUE_US: i64 = 80_000;
+const TELLING_DATAGRAMS: u32 = 5;
+const BLACKOUT_DECREASE: f64 = 0.8;
+const ROOM: Duration = Duration::from_secs(2);
+const BLACKOUT_INTERVAL: Duration = Duration::from_millis(500);

@@ -1,6 +1,11 @@
 //! Short bursts above the estimate, to see whether the line carries more.
 
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
 use crate::bandwidth::Bitrate;
+use crate::bandwidth::cluster::Finding;
+use crate::bandwidth::rate_control::CEILING;
 
 /// Which probe a datagram is part of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -18,3 +23,177 @@ pub struct Probe {
     /// In at least so many datagrams.
     pub packets: usize,
 }
+
+/// Decides when and how fast to probe.
+#[derive(Clone, Debug)]
+pub(super) struct Prober {
+    demand: Bitrate,
+    /// Rates waiting their turn.
+    pending: VecDeque<Bitrate>,
+    /// Not before this may the next one begin.
+    free_at: Instant,
+    /// When the last one was told to begin.
+    last_at: Option<Instant>,
+    last_failed: bool,
+    /// When the demand rose beyond what was known, and when that was last answered.
+    rose: bool,
+    /// What the rate was before it dropped, until a probe has tried that; and the one tried last.
+    before_drop: Option<Bitrate>,
+    tried: Option<Bitrate>,
+    normal_since: Option<Instant>,
+    next_id: u32,
+}
+
+/// What probing goes by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Situation {
+    pub(super) estimate: Bitrate,
+    /// Usage is normal.
+    pub(super) normal: bool,
+    pub(super) decreased_at: Option<Instant>,
+    /// What the rate was before it began to fall.
+    pub(super) steady: Bitrate,
+    /// The receiver sends feedback, so that probes show results.
+    pub(super) heard: bool,
+}
+
+impl Prober {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            demand: Bitrate::ZERO,
+            pending: VecDeque::with_capacity(4),
+            free_at: now,
+            last_at: None,
+            last_failed: false,
+            rose: false,
+            before_drop: None,
+            tried: None,
+            normal_since: None,
+            next_id: 1,
+        }
+    }
+
+    /// See [`BandwidthEstimator::set_demand`](crate::bandwidth::BandwidthEstimator::set_demand).
+    pub(super) fn set_demand(&mut self, demand: Bitrate, situation: &Situation) {
+        let first = self.demand == Bitrate::ZERO && self.last_at.is_none() && self.pending.is_empty();
+        let rose = demand > self.demand * 1.25 && demand > situation.estimate * 1.25;
+        self.demand = demand;
+        if first && demand > Bitrate::ZERO {
+            for factor in FIRST_PROBES {
+                self.push(situation.estimate * factor, situation.estimate);
+            }
+        } else if rose {
+            self.rose = true;
+        }
+    }
+
+    /// A probe showed what the line carries, and the rate went there or was there.
+    pub(super) fn on_finding(&mut self, finding: &Finding, rate: Bitrate) {
+        self.last_failed = finding.carried < rate;
+        if finding.carried >= finding.probed * GOOD_RESULT && !finding.filled {
+            self.push(finding.carried * 2.0, rate);
+        }
+    }
+
+    /// Feedback returned after a blackout: is the rate what it was?
+    pub(super) fn on_return(&mut self, before: Bitrate, estimate: Bitrate) {
+        self.pending.clear();
+        self.push(before, estimate);
+    }
+
+    /// Sees whether it is time for a probe.
+    pub(super) fn update(&mut self, now: Instant, situation: &Situation) {
+        if situation.normal {
+            self.normal_since.get_or_insert(now);
+        } else {
+            self.normal_since = None;
+            self.pending.clear();
+        }
+        let dropped = situation.estimate < situation.steady * LARGE_DROP;
+        if dropped && self.tried != Some(situation.steady) {
+            self.before_drop = Some(situation.steady);
+        }
+        if self.next_at(situation).is_none_or(|at| at > now) {
+            return;
+        }
+        let mut rate = situation.estimate * 2.0;
+        if let Some(before) = self.before_drop.take() {
+            self.tried = Some(before);
+            rate = rate.max(before * AFTER_DROP);
+        }
+        self.rose = false;
+        self.push(rate, situation.estimate);
+    }
+
+    /// When [`update`](Self::update) has something to do.
+    pub(super) fn next_at(&self, situation: &Situation) -> Option<Instant> {
+        let wanting = self.demand.min(CEILING) > situation.estimate * 1.05;
+        if !wanting || !situation.heard || !self.pending.is_empty() {
+            return None;
+        }
+        let mut at =
+            self.normal_since? + if self.before_drop.is_some() { CALM_AFTER_DROP } else { Duration::ZERO };
+        if let Some(decreased_at) = situation.decreased_at {
+            at = at.max(decreased_at + CALM);
+        }
+        let pause = match (self.rose, self.last_failed) {
+            (true, _) => RISE_PAUSE,
+            (false, false) => PAUSE,
+            (false, true) => PAUSE_AFTER_FAILURE,
+        };
+        Some(self.last_at.map_or(at, |last| at.max(last + pause)))
+    }
+
+    /// When [`poll`](Self::poll) has the next one.
+    pub(super) fn pending_at(&self) -> Option<Instant> {
+        (!self.pending.is_empty()).then_some(self.free_at)
+    }
+
+    /// The next probe to send.
+    pub(super) fn poll(&mut self, now: Instant) -> Option<Probe> {
+        if now < self.free_at {
+            return None;
+        }
+        let bitrate = self.pending.pop_front()?;
+        let time = if (self.next_id as usize) <= FIRST_PROBES.len() { FIRST_PROBE_TIME } else { PROBE_TIME };
+        let bytes = bitrate.bytes_in(time).max(MIN_BYTES);
+        let id = ProbeId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        self.last_at = Some(now);
+        self.free_at = now + bitrate.time_for(bytes) + BETWEEN;
+        // Until it shows a result.
+        self.last_failed = true;
+        Some(Probe { id, bitrate, bytes, packets: MIN_PACKETS })
+    }
+
+    fn push(&mut self, rate: Bitrate, estimate: Bitrate) {
+        let rate = rate.min(self.demand * ABOVE_DEMAND).min(CEILING);
+        let highest = self.pending.iter().copied().max().unwrap_or(estimate);
+        if rate > highest.max(estimate) * 1.05 && self.pending.len() < MAX_PENDING {
+            self.pending.push_back(rate);
+        }
+    }
+}
+
+/// 3 x and 6 x the starting rate.
+const FIRST_PROBES: [f64; 2] = [3.0, 6.0];
+/// A result that is so much of the rate probed asks for the next step.
+const GOOD_RESULT: f64 = 0.7;
+const ABOVE_DEMAND: f64 = 1.25;
+const LARGE_DROP: f64 = 0.66;
+const AFTER_DROP: f64 = 0.85;
+const CALM_AFTER_DROP: Duration = Duration::from_secs(2);
+/// After a decrease.
+const CALM: Duration = Duration::from_secs(1);
+const RISE_PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(3);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(4);
+/// Of the first ones, which may meet a slow line.
+const FIRST_PROBE_TIME: Duration = Duration::from_millis(15);
+/// More than a frame's time, so that it meets what others send.
+const PROBE_TIME: Duration = Duration::from_millis(35);
+/// So that the line has time to drain between two.
+const BETWEEN: Duration = Duration::from_millis(20);
+const MIN_BYTES: usize = 4000;
+const MIN_PACKETS: usize = 5;
+const MAX_PENDING: usize = 4;

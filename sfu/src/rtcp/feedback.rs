@@ -61,6 +61,11 @@ impl<'a> TransportFeedback<'a> {
         self.count
     }
 
+    /// Whether any of them arrived. If not, the reference means nothing.
+    pub fn has_arrivals(&self) -> bool {
+        !self.deltas.is_empty()
+    }
+
     /// The numbers in ascending order, each with its arrival in microseconds since the reference (possibly before it), `None` where it has not
     /// arrived.
     pub fn arrivals(&self) -> Arrivals<'a> {

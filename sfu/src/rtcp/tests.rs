@@ -1,10 +1,14 @@
+use std::time::{Duration, Instant};
+
 use ::rtcp::receiver_report::ReceiverReport;
 use bytes::Bytes;
 use proptest::prelude::*;
 use rtc_shared::marshal::Unmarshal;
 
 use super::*;
+use crate::bandwidth::Bitrate;
 use crate::id::Ssrc;
+use crate::ingress::ArrivalRecorder;
 
 const BLOCK: ReportBlock = ReportBlock {
     ssrc: Ssrc(5),
@@ -24,6 +28,7 @@ fn walk(bytes: &[u8]) -> usize {
             }
             RtcpPacket::Nack { lost, .. } => lost.count(),
             RtcpPacket::Fir { entries, .. } => entries.count(),
+            RtcpPacket::TransportFeedback(feedback) => feedback.arrivals().count(),
             _ => 1,
         })
         .sum()
@@ -92,7 +97,99 @@ fn datagrams_are_cut_between_packets() {
     assert_eq!(datagrams(&[], 10).count(), 0);
 }
 
+/// Feedback with the given chunks and deltas.
+fn feedback(statuses: u16, chunks: &[u16], deltas: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let at = begin(&mut out, 205, 15);
+    out.extend([0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xfe]);
+    out.extend(statuses.to_be_bytes());
+    out.extend([0x12, 0x34, 0x56, 7]);
+    for chunk in chunks {
+        out.extend(chunk.to_be_bytes());
+    }
+    out.extend(deltas);
+    end(&mut out, at);
+    out
+}
+
+#[test]
+fn transport_feedback_is_read_chunk_by_chunk() {
+    // Three lost in a run; then small, lost, large in two bits each; then, one bit each, small and lost.
+    let chunks = [3, 0xc000 | 1 << 12 | 2 << 8, 0x8000 | 1 << 13];
+    let packet = feedback(12, &chunks, &[4, 0xff, 0xfe, 8]);
+    let [RtcpPacket::TransportFeedback(read)] = &parse(&packet).collect::<Vec<_>>()[..] else { panic!() };
+    assert_eq!((read.base(), read.statuses(), read.reference(), read.count()), (0xfffe, 12, 0x0012_3456, 7));
+    let arrivals: Vec<_> = read.arrivals().collect();
+    let received: Vec<_> = arrivals.iter().filter_map(|(number, at)| Some((*number, (*at)?))).collect();
+    assert_eq!(arrivals.len(), 12);
+    assert_eq!(arrivals[2], (0, None), "across the wrap");
+    assert_eq!(received, [(1, 1000), (3, 500), (8, 2500)]);
+}
+
+#[test]
+fn transport_feedback_that_lacks_something_is_none() {
+    let bad = [
+        ("no chunk", feedback(1, &[], &[])),
+        ("an empty run", feedback(1, &[0, 0], &[])),
+        ("a reserved status", feedback(1, &[3 << 13 | 1], &[0, 0])),
+        ("no delta", feedback(8, &[1 << 13 | 8], &[1, 2, 3, 4, 5])),
+        ("half a delta", feedback(4, &[2 << 13 | 4], &[1, 2, 3, 4, 5, 6])),
+    ];
+    for (name, packet) in bad {
+        assert_eq!(parse(&packet).count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_receivers_own_estimate_is_read() {
+    let remb = |word: u32| {
+        let mut out = Vec::new();
+        let at = begin(&mut out, 206, 15);
+        out.extend([0, 0, 0, 1, 0, 0, 0, 0]);
+        out.extend(b"REMB");
+        out.extend(word.to_be_bytes());
+        out.extend([0, 0, 0, 5]);
+        end(&mut out, at);
+        match &parse(&out).collect::<Vec<_>>()[..] {
+            [RtcpPacket::Remb { bitrate }] => *bitrate,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(remb(1 << 24 | 3 << 18 | 125_000), Bitrate::kbps(1000));
+    assert_eq!(remb(u32::MAX), Bitrate::MAX);
+}
+
 proptest! {
+    #[test]
+    fn feedback_reads_as_the_recorder_wrote_it(
+        start: u16,
+        steps in prop::collection::vec((prop_oneof![8 => 1u16..3, 1 => 3u16..40], 0u64..30_000), 1..300),
+    ) {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+        let origin = Instant::now();
+        let mut recorder = ArrivalRecorder::default();
+        let (mut number, mut at_us, mut arrived) = (start, 0, Vec::new());
+        for (step, wait_us) in steps {
+            recorder.on_packet(origin + Duration::from_micros(at_us), number, Ssrc(9));
+            arrived.push((number, at_us as i64));
+            number = number.wrapping_add(step);
+            at_us += wait_us;
+        }
+        let mut out = Vec::new();
+        recorder.poll(origin + Duration::from_secs(60), Ssrc(1), &mut out);
+        let mut read = Vec::new();
+        for packet in parse(&out) {
+            let RtcpPacket::TransportFeedback(feedback) = packet else { panic!("{packet:?}") };
+            let reference_us = i64::from(feedback.reference()) * 64_000;
+            read.extend(feedback.arrivals().filter_map(|(number, at)| Some((number, reference_us + at?))));
+        }
+        prop_assert_eq!(read.len(), arrived.len());
+        for ((number, at_us), (read, read_us)) in arrived.into_iter().zip(read) {
+            prop_assert_eq!(number, read);
+            prop_assert!((at_us - 250..=at_us).contains(&read_us), "{} read as {}", at_us, read_us);
+        }
+    }
+
     #[test]
     fn lost_numbers_survive_the_pairs(start in 0u64..200_000, steps in prop::collection::vec(1u64..40, 1..80)) {
         let lost: Vec<u64> =
@@ -115,6 +212,7 @@ proptest! {
         let mut out = Vec::new();
         write_receiver_report(&mut out, Ssrc(2), &[BLOCK; 3]);
         write_nack(&mut out, Ssrc(1), Ssrc(2), &[1, 2, 60, 70]);
+        out.extend(feedback(12, &[3, 0xd200, 0xa000], &[4, 0xff, 0xfe, 8]));
         for (index, byte) in at {
             let index = index.index(out.len());
             out[index] = byte;

@@ -20,6 +20,7 @@ pub(super) struct Downlink {
     allocated: Bitrate,
     /// Everything is sent as wished, and the line carries a good deal more.
     satisfied: bool,
+    /// From the first feedback on: before it there is nothing to pace by.
     pacer: Option<Pacer>,
     /// Repairs wait in front of everything else.
     repairs: VecDeque<Waiting>,
@@ -147,16 +148,14 @@ impl Downlink {
 
     /// The estimator, made when there is none: the client tells of its line.
     pub(super) fn measured(&mut self, now: Instant) -> &mut BandwidthEstimator {
-        let estimator = self.estimator.get_or_insert_with(|| Box::new(BandwidthEstimator::new(now)));
-        self.pacer.get_or_insert_with(|| Pacer::new(now, estimator.estimate()));
-        estimator
+        self.estimator.get_or_insert_with(|| Box::new(BandwidthEstimator::new(now)))
     }
 
     /// The pacer follows the estimate.
     pub(super) fn follow_estimate(&mut self, now: Instant) {
-        if let (Some(estimator), Some(pacer)) = (&self.estimator, &mut self.pacer) {
-            pacer.set_estimate(now, estimator.estimate());
-        }
+        let Some(estimator) = self.estimator.as_ref().filter(|_| self.is_told()) else { return };
+        let estimate = estimator.estimate();
+        self.pacer.get_or_insert_with(|| Pacer::new(now, estimate)).set_estimate(now, estimate);
     }
 
     /// Whether video may be written now: nothing waits before it and the pacer lets it.
