@@ -4,7 +4,7 @@ CARGO ?= cargo
 JS := signaling/js
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench attack-report fuzz
+.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench attack-report media-report fuzz
 
 run:
 	.ci/install build
@@ -64,6 +64,14 @@ attack-report:
 	.ci/install build
 	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
 	.ci/attack-report "$(abspath $(TARGET))/release"
+
+# What a real Chromium sees of the promises of media over bad lines: target/media-report/report.md, five minutes.
+# MEDIA_REPORT=--strict fails when one is missed, MEDIA_REPORT="rate-steps blackout" plays these only.
+MEDIA_REPORT ?=
+media-report:
+	.ci/install build node browser
+	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
+	cd $(JS) && npm ci --no-audit --no-fund && node test/report/main.js "$(abspath $(TARGET))/media-report" "$(abspath $(TARGET))/release" $(MEDIA_REPORT)
 
 # Every fuzz target for FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 60

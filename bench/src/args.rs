@@ -179,6 +179,12 @@ pub struct LinkArgs {
     /// Impairs only what comes from the clients.
     #[arg(long)]
     pub up_only: bool,
+    /// One link for all clients' way down: a bottleneck they share.
+    #[arg(long)]
+    pub shared_down: bool,
+    /// Writes what the links did as a line of JSON, each time so many milliseconds have passed.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub report_ms: Option<u64>,
     /// Allows addresses that are not on this machine.
     #[arg(long)]
     pub allow_remote: bool,
@@ -263,7 +269,7 @@ impl LinkArgs {
     }
 }
 
-fn parse_bitrate(text: &str) -> Result<u32, String> {
+pub(crate) fn parse_bitrate(text: &str) -> Result<u32, String> {
     let (number, factor) = match text.strip_suffix(['k', 'K']) {
         Some(number) => (number, 1e3),
         None => text.strip_suffix('M').map_or((text, 1.0), |number| (number, 1e6)),

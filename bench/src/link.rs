@@ -8,6 +8,11 @@ use std::time::{Duration, Instant};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+pub mod change;
+pub mod window;
+
+use window::Window;
+
 /// What a link does to packets. Probabilities are from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LinkConfig {
@@ -70,6 +75,8 @@ pub struct LinkStats {
     pub lost: u64,
     /// Lost in bursts.
     pub lost_in_bursts: u64,
+    /// Lost while the link paused.
+    pub lost_in_pauses: u64,
     /// Dropped because too much was waiting.
     pub dropped: u64,
     /// Sent twice.
@@ -86,11 +93,13 @@ pub struct Link<P> {
     config: LinkConfig,
     rng: ChaCha8Rng,
     in_bad_state: bool,
+    paused_until: Option<Instant>,
     line_free: Option<Instant>,
     last_arrival: Option<Instant>,
     order: u64,
     in_flight: BinaryHeap<Reverse<InFlight<P>>>,
     stats: LinkStats,
+    window: Window,
 }
 
 impl<P: AsRef<[u8]> + Clone> Link<P> {
@@ -100,30 +109,64 @@ impl<P: AsRef<[u8]> + Clone> Link<P> {
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             config,
             in_bad_state: false,
+            paused_until: None,
             line_free: None,
             last_arrival: None,
             order: 0,
             in_flight: BinaryHeap::new(),
             stats: LinkStats::default(),
+            window: Window::default(),
         }
+    }
+
+    /// What the link does to packets.
+    pub fn config(&self) -> LinkConfig {
+        self.config
+    }
+
+    /// Does this to packets from now on. What waits leaves as was decided when it came; the seed is that of the
+    /// beginning.
+    pub fn reconfigure(&mut self, config: LinkConfig) {
+        self.config = config;
+        // A state that nothing leads out of any more would last.
+        self.in_bad_state &= config.burst.is_some();
+    }
+
+    /// Loses whatever comes before `until`.
+    pub fn pause(&mut self, until: Instant) {
+        self.paused_until = Some(until);
     }
 
     /// Gives a packet to the link at `now`.
     pub fn handle(&mut self, now: Instant, packet: P) {
+        let len = packet.as_ref().len();
         self.stats.entered += 1;
+        self.window.bytes_in += len as u64;
+        if self.paused_until.is_some_and(|until| now < until) {
+            self.stats.lost_in_pauses += 1;
+            self.window.lost += 1;
+            return;
+        }
         if self.chance(self.config.loss) {
             self.stats.lost += 1;
+            self.window.lost += 1;
             return;
         }
         if self.lost_in_burst() {
             self.stats.lost_in_bursts += 1;
+            self.window.lost += 1;
             return;
         }
         // Dropped when the queue before the line or the line itself is full: the newest packet goes, `dropped` counts it.
-        let Some(leaves) = self.through_queue(now, packet.as_ref().len()) else {
+        let Some(leaves) = self.through_queue(now, len) else {
             self.stats.dropped += 1;
+            self.window.dropped += 1;
             return;
         };
+        // Bounded: a window that nobody takes has its first waits only.
+        if self.window.waits.len() < MAX_WAITS {
+            self.window.waits.push(leaves.saturating_duration_since(now));
+        }
         let copies = 1 + u64::from(self.chance(self.config.duplicate));
         self.stats.duplicated += copies - 1;
         for _ in 0..copies {
@@ -140,6 +183,7 @@ impl<P: AsRef<[u8]> + Clone> Link<P> {
         }
         let Reverse(arrived) = self.in_flight.pop()?;
         self.stats.delivered += 1;
+        self.window.bytes_out += arrived.packet.as_ref().len() as u64;
         Some(arrived.packet)
     }
 
@@ -151,6 +195,12 @@ impl<P: AsRef<[u8]> + Clone> Link<P> {
     /// What the link has done so far.
     pub fn stats(&self) -> LinkStats {
         self.stats
+    }
+
+    /// What the link has done since this was asked last. A link that is never asked keeps no more than
+    /// `MAX_WAITS` waits.
+    pub fn take_window(&mut self) -> Window {
+        std::mem::take(&mut self.window)
     }
 
     fn chance(&mut self, probability: f64) -> bool {
@@ -227,6 +277,7 @@ impl<P> Ord for InFlight<P> {
 }
 
 const MAX_IN_FLIGHT: usize = 65_536;
+const MAX_WAITS: usize = 65_536;
 
 #[cfg(test)]
 mod tests;

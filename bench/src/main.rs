@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser as _;
 use simmer_bench::args::{AttackArgs, Cli, Command, FanoutArgs, LinkArgs};
 use simmer_bench::attack;
 use simmer_bench::fanout;
-use simmer_bench::relay::Relay;
+use simmer_bench::relay::{Control, Relay};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -58,14 +59,24 @@ fn run_attack(args: &AttackArgs) -> Result<bool> {
     Ok(report.is_met())
 }
 
-#[allow(clippy::print_stdout, reason = "scripts read the address")]
+#[allow(clippy::print_stdout, reason = "scripts read the address and the reports")]
 fn run_link(args: &LinkArgs) -> Result<()> {
     let (up, down) = args.configs()?;
     let relay = Relay::bind(args.listen, args.to, up, down)?;
+    let relay = if args.shared_down { relay.sharing_down() } else { relay };
     println!("relaying {} to {}", relay.local_addr(), args.to);
+    let control = relay.control();
+    // It waits for lines for as long as the program runs, and ends with it.
+    std::thread::spawn(move || change_by_lines(&control));
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = stop.clone();
-    let thread = std::thread::spawn(move || relay.run(&stopped));
+    let every = args.report_ms.map_or(Duration::MAX, Duration::from_millis);
+    let thread = std::thread::spawn(move || {
+        relay.run_reporting(&stopped, every, &mut |report| match serde_json::to_string(&report) {
+            Ok(line) => println!("{line}"),
+            Err(error) => tracing::warn!("a report cannot be written: {error}"),
+        })
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(tokio::signal::ctrl_c())?;
     stop.store(true, Ordering::Relaxed);
@@ -75,4 +86,14 @@ fn run_link(args: &LinkArgs) -> Result<()> {
         stats.clients, stats.refused, stats.up, stats.down
     );
     Ok(())
+}
+
+/// Makes the changes that standard input names, one a line, until it ends.
+fn change_by_lines(control: &Control) {
+    for line in std::io::stdin().lines().map_while(Result::ok).filter(|line| !line.trim().is_empty()) {
+        match line.parse() {
+            Ok(change) => control.change(change),
+            Err(error) => tracing::warn!("{line}: {error}"),
+        }
+    }
 }

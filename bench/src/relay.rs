@@ -2,13 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
+use serde::Serialize;
 
+use crate::link::change::{Change, Setting};
+use crate::link::window::{Window, WindowSummary};
 use crate::link::{Link, LinkConfig, LinkStats};
 
 /// Passes datagrams between clients and one target. Each client has an upstream socket of its own, so that the
@@ -22,7 +27,39 @@ pub struct Relay {
     up: LinkConfig,
     down: LinkConfig,
     clients: Vec<Client>,
+    shared_down: Option<Link<Datagram>>,
+    pauses: (Option<Instant>, Option<Instant>),
     refused: u64,
+    changes: mpsc::Receiver<Change>,
+    control: Control,
+}
+
+/// Changes a relay while it runs.
+#[derive(Clone, Debug)]
+pub struct Control {
+    changes: mpsc::Sender<Change>,
+    waker: Arc<Waker>,
+}
+
+impl Control {
+    /// Makes a change at once; it is lost when the relay has stopped.
+    pub fn change(&self, change: Change) {
+        let _relay_is_gone = self.changes.send(change);
+        let _relay_is_gone = self.waker.wake();
+    }
+}
+
+/// What a relay did in a stretch of time, all clients together.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RelayReport {
+    /// When it ended, in milliseconds of Unix time.
+    pub at_ms: u64,
+    /// Clients seen so far.
+    pub clients: usize,
+    /// From clients to the target.
+    pub up: WindowSummary,
+    /// From the target to clients.
+    pub down: WindowSummary,
 }
 
 /// What a relay has done, both ways.
@@ -53,7 +90,29 @@ impl Relay {
         let mut socket = UdpSocket::bind(listen)?;
         poll.registry().register(&mut socket, LISTEN, Interest::READABLE)?;
         let local = socket.local_addr()?;
-        Ok(Self { poll, socket, local, target, up, down, clients: Vec::new(), refused: 0 })
+        let (sender, changes) = mpsc::channel();
+        let control = Control { changes: sender, waker: Arc::new(Waker::new(poll.registry(), WAKE)?) };
+        Ok(Self {
+            poll,
+            socket,
+            local,
+            target,
+            up,
+            down,
+            clients: Vec::new(),
+            shared_down: None,
+            pauses: (None, None),
+            refused: 0,
+            changes,
+            control,
+        })
+    }
+
+    /// Gives all clients one link down, which they share.
+    #[must_use]
+    pub fn sharing_down(mut self) -> Self {
+        self.shared_down = Some(Link::new(self.down));
+        self
     }
 
     /// Where clients send to.
@@ -61,31 +120,102 @@ impl Relay {
         self.local
     }
 
+    /// What changes this relay while it runs.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
     /// Relays until `stop` is set, which is looked at ten times a second at least.
     ///
     /// # Errors
     /// What polling or receiving says; a datagram that cannot be sent is lost.
-    pub fn run(mut self, stop: &AtomicBool) -> io::Result<RelayStats> {
+    pub fn run(self, stop: &AtomicBool) -> io::Result<RelayStats> {
+        self.run_reporting(stop, Duration::MAX, &mut |_| {})
+    }
+
+    /// As [`Relay::run`], and reports each time `every` has passed.
+    ///
+    /// # Errors
+    /// As [`Relay::run`].
+    pub fn run_reporting(
+        mut self,
+        stop: &AtomicBool,
+        every: Duration,
+        report: &mut dyn FnMut(RelayReport),
+    ) -> io::Result<RelayStats> {
         let mut events = Events::with_capacity(256);
         let mut buffer = vec![0; 65_535];
+        let mut report_at = Instant::now().checked_add(every);
         while !stop.load(Ordering::Relaxed) {
             let now = Instant::now();
-            let next = self.clients.iter().flat_map(|client| [&client.up, &client.down]);
-            let next = next.filter_map(Link::poll_timeout).min();
+            let next = self.links().filter_map(Link::poll_timeout).chain(report_at).min();
             let wait = next.map_or(LONGEST_WAIT, |at| at.saturating_duration_since(now).min(LONGEST_WAIT));
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
+            while let Ok(change) = self.changes.try_recv() {
+                self.apply(change)?;
+            }
             for event in &events {
                 match event.token() {
+                    WAKE => {}
                     LISTEN => self.receive_from_clients(&mut buffer)?,
                     Token(index) => self.receive_from_target(index, &mut buffer),
                 }
             }
             self.deliver();
+            if report_at.is_some_and(|at| at <= Instant::now()) {
+                report(self.take_report());
+                report_at = report_at.and_then(|at| at.checked_add(every));
+            }
         }
         Ok(self.stats())
+    }
+
+    fn apply(&mut self, change: Change) -> io::Result<()> {
+        let set = |config: &mut LinkConfig, settings: &[Setting]| {
+            settings.iter().for_each(|setting| setting.apply(config));
+        };
+        match change {
+            Change::Impair(way, settings) => {
+                if way.up() {
+                    set(&mut self.up, &settings);
+                }
+                if way.down() {
+                    set(&mut self.down, &settings);
+                }
+                let (up, down) = (self.up, self.down);
+                for client in &mut self.clients {
+                    client.up.reconfigure(up);
+                    client.down.reconfigure(down);
+                }
+                if let Some(shared) = &mut self.shared_down {
+                    shared.reconfigure(down);
+                }
+            }
+            Change::Pause(way, time) => {
+                let until = Instant::now() + time;
+                if way.up() {
+                    self.pauses.0 = Some(until);
+                    self.clients.iter_mut().for_each(|client| client.up.pause(until));
+                }
+                if way.down() {
+                    self.pauses.1 = Some(until);
+                    self.downs_mut().for_each(|down| down.pause(until));
+                }
+            }
+            Change::Rebind => {
+                for index in 0..self.clients.len() {
+                    let upstream = self.open_upstream(index)?;
+                    if let Some(client) = self.clients.get_mut(index) {
+                        self.poll.registry().deregister(&mut client.upstream)?;
+                        client.upstream = upstream;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn receive_from_clients(&mut self, buffer: &mut [u8]) -> io::Result<()> {
@@ -106,25 +236,32 @@ impl Relay {
                 }
             };
             if let Some(client) = self.clients.get_mut(index) {
-                client
-                    .up
-                    .handle(Instant::now(), Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default()));
+                client.up.handle(Instant::now(), Datagram::copied(index, buffer.get(..len)));
             }
         }
     }
 
     fn add_client(&mut self, address: SocketAddr) -> io::Result<usize> {
         let index = self.clients.len();
+        let upstream = self.open_upstream(index)?;
+        let linked = |config: LinkConfig, way: u64, paused: Option<Instant>| {
+            let seed = config.seed.wrapping_add(way).wrapping_add((index as u64).wrapping_mul(2));
+            let mut link = Link::new(LinkConfig { seed, ..config });
+            if let Some(until) = paused {
+                link.pause(until);
+            }
+            link
+        };
+        let (up, down) = (linked(self.up, 0, self.pauses.0), linked(self.down, 1, self.pauses.1));
+        self.clients.push(Client { address, upstream, up, down });
+        Ok(index)
+    }
+
+    fn open_upstream(&self, index: usize) -> io::Result<UdpSocket> {
         let mut upstream = UdpSocket::bind(SocketAddr::new(self.local.ip(), 0))?;
         upstream.connect(self.target)?;
         self.poll.registry().register(&mut upstream, Token(index), Interest::READABLE)?;
-        let seeded = |config: LinkConfig, way: u64| LinkConfig {
-            seed: config.seed.wrapping_add(way).wrapping_add((index as u64).wrapping_mul(2)),
-            ..config
-        };
-        let (up, down) = (Link::new(seeded(self.up, 0)), Link::new(seeded(self.down, 1)));
-        self.clients.push(Client { address, upstream, up, down });
-        Ok(index)
+        Ok(upstream)
     }
 
     fn receive_from_target(&mut self, index: usize, buffer: &mut [u8]) {
@@ -132,8 +269,8 @@ impl Relay {
         loop {
             match client.upstream.recv(buffer) {
                 Ok(len) => {
-                    let packet = Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
-                    client.down.handle(Instant::now(), packet);
+                    let down = self.shared_down.as_mut().unwrap_or(&mut client.down);
+                    down.handle(Instant::now(), Datagram::copied(index, buffer.get(..len)));
                 }
                 // The target is gone for now: as lost as on a wire.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
@@ -145,12 +282,38 @@ impl Relay {
     fn deliver(&mut self) {
         let now = Instant::now();
         for client in &mut self.clients {
-            while let Some(packet) = client.up.poll(now) {
-                let _lost_if_refused = client.upstream.send(&packet);
+            while let Some(datagram) = client.up.poll(now) {
+                let _lost_if_refused = client.upstream.send(&datagram.payload);
             }
-            while let Some(packet) = client.down.poll(now) {
-                let _lost_if_refused = self.socket.send_to(&packet, client.address);
+            while let Some(datagram) = client.down.poll(now) {
+                let _lost_if_refused = self.socket.send_to(&datagram.payload, client.address);
             }
+        }
+        while let Some(datagram) = self.shared_down.as_mut().and_then(|shared| shared.poll(now)) {
+            if let Some(client) = self.clients.get(datagram.client) {
+                let _lost_if_refused = self.socket.send_to(&datagram.payload, client.address);
+            }
+        }
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link<Datagram>> {
+        self.clients.iter().flat_map(|client| [&client.up, &client.down]).chain(&self.shared_down)
+    }
+
+    fn downs_mut(&mut self) -> impl Iterator<Item = &mut Link<Datagram>> {
+        self.clients.iter_mut().map(|client| &mut client.down).chain(&mut self.shared_down)
+    }
+
+    fn take_report(&mut self) -> RelayReport {
+        let up = self.clients.iter_mut().map(|client| client.up.take_window());
+        let up = up.fold(Window::default(), Window::and);
+        let down = self.downs_mut().map(Link::take_window).fold(Window::default(), Window::and);
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        RelayReport {
+            at_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            clients: self.clients.len(),
+            up: up.summary(),
+            down: down.summary(),
         }
     }
 
@@ -160,6 +323,7 @@ impl Relay {
                 entered: sum.entered + link.entered,
                 lost: sum.lost + link.lost,
                 lost_in_bursts: sum.lost_in_bursts + link.lost_in_bursts,
+                lost_in_pauses: sum.lost_in_pauses + link.lost_in_pauses,
                 dropped: sum.dropped + link.dropped,
                 duplicated: sum.duplicated + link.duplicated,
                 reordered: sum.reordered + link.reordered,
@@ -170,7 +334,12 @@ impl Relay {
             clients: self.clients.len(),
             refused: self.refused,
             up: sum(&mut self.clients.iter().map(|client| client.up.stats())),
-            down: sum(&mut self.clients.iter().map(|client| client.down.stats())),
+            down: sum(&mut self
+                .clients
+                .iter()
+                .map(|client| &client.down)
+                .chain(&self.shared_down)
+                .map(Link::stats)),
         }
     }
 }
@@ -179,50 +348,33 @@ impl Relay {
 struct Client {
     address: SocketAddr,
     upstream: UdpSocket,
-    up: Link<Bytes>,
-    down: Link<Bytes>,
+    up: Link<Datagram>,
+    down: Link<Datagram>,
+}
+
+/// On its way from or to a client.
+#[derive(Clone, Debug)]
+struct Datagram {
+    client: usize,
+    payload: Bytes,
+}
+
+impl Datagram {
+    fn copied(client: usize, payload: Option<&[u8]>) -> Self {
+        Self { client, payload: Bytes::copy_from_slice(payload.unwrap_or_default()) }
+    }
+}
+
+impl AsRef<[u8]> for Datagram {
+    fn as_ref(&self) -> &[u8] {
+        &self.payload
+    }
 }
 
 const LISTEN: Token = Token(usize::MAX - 1);
+const WAKE: Token = Token(usize::MAX - 2);
 const MAX_CLIENTS: usize = 1024;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    #[test]
-    fn clients_keep_their_own_way_to_the_target_and_back() {
-        let target = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = LinkConfig { delay: Duration::from_millis(2), ..LinkConfig::default() };
-        let relay = Relay::bind(any, target.local_addr().expect("bound"), config, config).expect("a port");
-        let address = relay.local_addr();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread = std::thread::spawn(move || relay.run(&stopped));
-
-        let clients: Vec<_> =
-            (0..2).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").expect("a port")).collect();
-        let mut buffer = [0; 16];
-        let mut seen = Vec::new();
-        for (index, client) in clients.iter().enumerate() {
-            client.send_to(&[index as u8], address).expect("sent");
-            let (len, from) = target.recv_from(&mut buffer).expect("relayed");
-            assert_eq!(buffer[..len], [index as u8]);
-            assert!(!seen.contains(&from), "every client has its own upstream port");
-            seen.push(from);
-        }
-        for (index, from) in seen.iter().enumerate() {
-            target.send_to(&[index as u8 + 100], from).expect("sent");
-        }
-        for (index, client) in clients.iter().enumerate() {
-            let (len, from) = client.recv_from(&mut buffer).expect("relayed back");
-            assert_eq!((&buffer[..len], from), (&[index as u8 + 100][..], address));
-        }
-        stop.store(true, Ordering::Relaxed);
-        let stats = thread.join().expect("no panic").expect("no error");
-        assert_eq!((stats.clients, stats.up.delivered, stats.down.delivered), (2, 2, 2));
-    }
-}
+mod tests;

@@ -121,3 +121,26 @@ fn a_rate_delays_and_a_full_queue_drops() {
     let longest = arrived.iter().map(|(_, took)| *took).max().unwrap();
     assert!(longest >= Duration::from_millis(98) && longest <= Duration::from_millis(104), "{longest:?}");
 }
+
+#[test]
+fn a_link_can_change_and_pause_while_it_runs() {
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let mut link = Link::new(LinkConfig::default());
+    link.handle(at(0), vec![0; 100]);
+    assert!(link.poll(at(0)).is_some());
+
+    link.pause(at(20));
+    link.handle(at(19), vec![0; 100]);
+    assert_eq!((link.stats().lost_in_pauses, link.poll_timeout()), (1, None));
+
+    let slow = LinkConfig { rate_bps: Some(80_000), delay: Duration::from_millis(5), ..link.config() };
+    link.reconfigure(slow);
+    link.handle(at(20), vec![0; 100]);
+    link.handle(at(20), vec![0; 100]);
+    assert_eq!(link.poll_timeout(), Some(at(35)), "10 ms for 800 bits, and the delay");
+    let window = link.take_window();
+    assert_eq!((window.bytes_in, window.bytes_out, window.lost), (400, 100, 1));
+    assert_eq!(window.waits, [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(20)]);
+    assert_eq!(link.take_window(), Window::default());
+}
