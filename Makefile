@@ -4,7 +4,7 @@ CARGO ?= cargo
 JS := signaling/js
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench media-report fuzz
+.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench media-report attack-report fuzz
 
 run:
 	.ci/install build
@@ -66,6 +66,12 @@ media-report:
 	.ci/install build node browser
 	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
 	cd $(JS) && npm ci --no-audit --no-fund && node test/report/main.js "$(abspath $(TARGET))/media-report" "$(abspath $(TARGET))/release" $(MEDIA_REPORT)
+
+# Every attack on a server of its own while an honest call runs: docs/operations.md tells what is promised.
+attack-report:
+	.ci/install build
+	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
+	.ci/attack-report "$(abspath $(TARGET))/release"
 
 # Every fuzz target for FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 60

@@ -22,6 +22,8 @@ pub struct Cli {
 pub enum Command {
     /// A room with a few publishers and many subscribers: forwarding, verified and measured.
     Fanout(FanoutArgs),
+    /// Attacks of every family, one after the other, while an honest call runs that must not notice.
+    Attack(AttackArgs),
     /// A UDP relay in front of a media port that delays, loses and reorders.
     Link(LinkArgs),
 }
@@ -86,6 +88,50 @@ pub struct FanoutArgs {
     /// Allows a server that is not on this machine.
     #[arg(long)]
     pub allow_remote: bool,
+}
+
+/// What `attack` runs. Only servers on this machine are attacked.
+#[derive(Clone, Debug, Args)]
+pub struct AttackArgs {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:7443")]
+    pub url: String,
+    /// Honest participants that subscribe to the one who publishes.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub subscribers: u32,
+    /// Milliseconds that each attack lasts.
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    pub length_ms: u64,
+    /// Newcomers whose joining is timed during each attack.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub joins: u32,
+    /// Datagrams a second of an attack that is a flood.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    pub rate: u64,
+    /// Only attacks whose name contains this.
+    #[arg(long)]
+    pub only: Option<String>,
+    /// Measures that process as the server; it must run on this machine.
+    #[arg(long)]
+    pub server_pid: Option<u32>,
+    /// The server's log, in which no panic may stand.
+    #[arg(long)]
+    pub server_log: Option<std::path::PathBuf>,
+    /// The most that joining may take longer than in quiet times, at the 95th percentile.
+    #[arg(long, default_value_t = 1.2)]
+    pub max_join_factor: f64,
+    /// The most that the server's memory may have grown after an attack, in MiB.
+    #[arg(long, default_value_t = 16.0)]
+    pub max_growth_mib: f64,
+    /// Writes the report as JSON to standard output, in place of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// The server's key, to sign tokens with; by default the sample key of development servers.
+    #[arg(long, env = "SIMMER_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Seeds every attack.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// What `link` emulates.
@@ -269,7 +315,7 @@ mod tests {
         let words = ["simmer-bench", "fanout"].iter().chain(words);
         Cli::try_parse_from(words).map(|cli| match cli.command {
             Command::Fanout(args) => args,
-            Command::Link(_) => unreachable!("fanout was asked for"),
+            Command::Link(_) | Command::Attack(_) => unreachable!("fanout was asked for"),
         })
     }
 

@@ -131,6 +131,16 @@ impl ClientThread {
         self.command(Command::Measure(measuring));
     }
 
+    /// What its clients counted so far.
+    ///
+    /// # Errors
+    /// A thread that is gone.
+    pub fn counts(&self) -> Result<Vec<ClientResult>> {
+        let (reply, counts) = mpsc::channel();
+        self.command(Command::Counts(reply));
+        counts.recv().context("a client thread is gone")
+    }
+
     /// Closes all clients and returns what was counted.
     ///
     /// # Errors
@@ -152,6 +162,7 @@ enum Command {
     Add(Box<Client>),
     Slots(usize, Vec<SlotContent>),
     Measure(bool),
+    Counts(mpsc::Sender<Vec<ClientResult>>),
     Finish,
 }
 
@@ -224,6 +235,10 @@ impl ClientLoop {
                         }
                     }
                     Command::Measure(measuring) => self.measure(measuring),
+                    Command::Counts(reply) => {
+                        // Who asked may have gone.
+                        let _gone = reply.send(self.clients.iter().map(Driven::result).collect());
+                    }
                     Command::Finish => return Ok(self.finish()),
                 }
             }

@@ -250,7 +250,7 @@ fn progress(args: &FanoutArgs) -> ProgressBar {
 }
 
 /// The key of a development server that was given none.
-const SAMPLE_KEY: &str = "simmer-sample-key-for-development-only";
+pub(crate) const SAMPLE_KEY: &str = "simmer-sample-key-for-development-only";
 const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_millis(100);

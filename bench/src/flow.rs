@@ -62,10 +62,11 @@ impl Flows {
         flows.get(usize::try_from(publisher).ok()?)
     }
 
-    /// Measures what is sent from now on.
+    /// Measures what is sent from now on, also when a window was closed before.
     pub fn open_window(&self) {
         for flow in self.iter() {
             flow.first.store(flow.total(), Ordering::Relaxed);
+            flow.last.store(u64::MAX, Ordering::Relaxed);
         }
     }
 
@@ -99,6 +100,9 @@ mod tests {
         flow.sent(40);
         assert_eq!(flow.measured(), 15);
         assert_eq!([10, 11, 25, 26].map(|number| flow.measures(number)), [false, true, true, false]);
+        flows.open_window();
+        flow.sent(43);
+        assert_eq!((flow.measured(), flow.measures(26), flow.measures(41)), (3, false, true));
         assert!(flows.flow(0, MediaKind::Audio).is_some() && flows.flow(1, MediaKind::Video).is_none());
     }
 }

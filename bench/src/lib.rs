@@ -9,9 +9,11 @@
 //! | [`publisher`], [`subscriber`], [`client`] | what clients do, and the threads that drive them |
 //! | [`signaling`], [`member`], [`fanout`] | sessions with the server, and the run they make |
 //! | [`measure`], [`findings`], [`report`] | what it cost, and what it comes to |
+//! | [`attack`] | attacks while an honest call runs |
 //! | [`link`], [`relay`] | an emulated network, pure and as a UDP relay |
 
 pub mod args;
+pub mod attack;
 pub mod client;
 pub mod clock;
 pub mod connection;

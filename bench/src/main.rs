@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser as _;
-use simmer_bench::args::{Cli, Command, FanoutArgs, LinkArgs};
+use simmer_bench::args::{AttackArgs, Cli, Command, FanoutArgs, LinkArgs};
+use simmer_bench::attack;
 use simmer_bench::fanout;
 use simmer_bench::relay::{Control, Relay};
 use tracing_subscriber::EnvFilter;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match cli.command {
         Command::Fanout(args) => run_fanout(args),
+        Command::Attack(args) => run_attack(&args),
         Command::Link(args) => run_link(&args).map(|()| true),
     };
     match done {
@@ -37,6 +39,19 @@ fn run_fanout(args: FanoutArgs) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(fanout::run(args))?;
     if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(report.is_met())
+}
+
+/// Whether every promise is kept.
+#[allow(clippy::print_stdout, reason = "the report is the program's output")]
+fn run_attack(args: &AttackArgs) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let report = runtime.block_on(attack::run(args))?;
+    if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{report}");

@@ -112,22 +112,22 @@ impl Session {
         Ok(id)
     }
 
-    /// Asks for every camera in the room, and for all audio.
+    /// Asks for every publisher's camera, and for all audio.
     ///
     /// # Errors
     /// What the WebSocket says.
     pub async fn view_everything(&mut self) -> Result<()> {
-        let publications =
-            self.room.publications.values().filter(|publication| publication.kind == Kind::Video);
-        let video = publications
+        let video = self
+            .room
+            .published(Kind::Video)
             .map(|publication| VideoWish { publication: publication.id.clone(), max_height: VIEW_HEIGHT })
             .collect();
         self.send(&ClientMessage::View { view: View { video, audio: AudioWish::All } }).await
     }
 
-    /// How many publications of that kind the room has.
+    /// How many publications of that kind the publishers have.
     pub fn publications(&self, kind: Kind) -> usize {
-        self.room.publications.values().filter(|publication| publication.kind == kind).count()
+        self.room.published(kind).count()
     }
 
     /// The next message's meaning.
@@ -184,6 +184,12 @@ impl RoomView {
         for state in &snapshot.publications {
             self.publications.insert(state.publication.id.clone(), state.publication.clone());
         }
+    }
+
+    /// What the bench's publishers publish; others may be in the room as well.
+    fn published(&self, kind: Kind) -> impl Iterator<Item = &Publication> {
+        let known = |publication: &&Publication| self.publishers.contains_key(&publication.participant);
+        self.publications.values().filter(move |publication| publication.kind == kind).filter(known)
     }
 
     fn participant(&mut self, participant: &Participant) {

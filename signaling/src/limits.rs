@@ -33,6 +33,8 @@ pub struct Limits {
     pub rooms: usize,
     /// How long an empty or ended room is remembered.
     pub empty_room: Duration,
+    /// How long an empty room is remembered in which nothing happened but coming and going.
+    pub blank_room: Duration,
     /// How long somebody who was removed is kept out.
     pub kicked: Duration,
     /// Events held for resuming.
@@ -105,6 +107,7 @@ impl Default for Limits {
             remembered: 2000,
             rooms: 10_000,
             empty_room: Duration::from_secs(600),
+            blank_room: Duration::from_secs(10),
             kicked: Duration::from_secs(600),
             held_events: 5000,
             resume_bytes: 512 * 1024,

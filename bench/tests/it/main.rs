@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use simmer_bench::args::{Cli, Command, FanoutArgs};
+use simmer_bench::attack;
 use simmer_bench::fanout;
 use simmer_bench::link::LinkConfig;
 use simmer_bench::relay::Relay;
@@ -81,4 +82,23 @@ async fn no_server_is_a_failed_run() {
     args.url = format!("http://{free}");
     let error = fanout::run(args).await.expect_err("nobody listens there");
     assert!(format!("{error:#}").contains("no server"), "{error:#}");
+}
+
+/// Every attack for a moment. What takes how long is not for here: only that each is made, and harms nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_are_made_and_the_call_goes_on() {
+    let host = start().await;
+    let words = ["--length-ms", "300", "--subscribers", "2", "--joins", "1", "--rate", "2000"];
+    let generous = ["--max-join-factor", "1000", "--max-growth-mib", "100000"];
+    let words = ["simmer-bench", "attack"].iter().chain(&words).chain(&generous);
+    let Command::Attack(mut args) = Cli::try_parse_from(words).expect("valid words").command else {
+        panic!("attack was asked for")
+    };
+    args.url = format!("http://{}", host.address);
+    let report = attack::run(&args).await.expect("the honest call comes about");
+    assert!(report.is_met(), "{report}");
+    assert_eq!(report.attacks.len(), 15, "{report}");
+    let [quiet, attacks @ ..] = &report.attacks[..] else { panic!("nothing was done") };
+    assert_eq!((quiet.attack, quiet.sent, quiet.joined), ("none", 0, 1), "{report}");
+    assert!(attacks.iter().all(|row| row.sent > 10 && row.joined == 1), "{report}");
 }

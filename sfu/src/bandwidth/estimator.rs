@@ -343,7 +343,7 @@ impl BandwidthEstimator {
             self.control.decreased_at().is_some() && self.room_until.is_none_or(|until| until < now);
         // Its part is what it has used: a picture's next size may be far above the last, and the estimate with it.
         let used = self.acknowledged.rate().unwrap_or(Bitrate::ZERO).min(self.control.rate());
-        finding.filled && full_before && used > finding.carried * 0.5
+        finding.filled && full_before && used > finding.carried * 0.6
     }
 
     /// Nothing known of the delay holds any more.

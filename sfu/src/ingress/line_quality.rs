@@ -8,6 +8,7 @@ pub struct LineQuality {
     round_trip: Option<Duration>,
     /// Part of the packets lost on the way down, 0 to 1.
     loss: f64,
+    beyond_repair: bool,
 }
 
 impl LineQuality {
@@ -25,6 +26,12 @@ impl LineQuality {
     /// Takes a reported loss, in 1/256.
     pub fn on_loss(&mut self, fraction: u8) {
         self.loss = self.loss * 0.75 + f64::from(fraction) / 256.0 * 0.25;
+        self.beyond_repair = self.loss > if self.beyond_repair { REPAIRABLE } else { BEYOND_REPAIR };
+    }
+
+    /// Whether more is lost than may be sent again: pictures of many packets would hardly ever be whole, however much the line carries.
+    pub fn is_beyond_repair(&self) -> bool {
+        self.beyond_repair
     }
 
     /// The present round trip; before the first measurement that of a good line.
@@ -50,6 +57,9 @@ const LOSES: f64 = 0.02;
 /// Twice as much is most of what may be spent on retransmissions.
 const LOSES_MUCH: f64 = 0.08;
 
+const BEYOND_REPAIR: f64 = 0.14;
+const REPAIRABLE: f64 = 0.1;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +72,16 @@ mod tests {
         line.on_round_trip(Duration::from_millis(180));
         line.on_round_trip(Duration::from_secs(60));
         assert_eq!(line.round_trip(), Duration::from_millis(110));
+    }
+
+    #[test]
+    fn a_line_is_beyond_repair_until_it_is_clearly_better() {
+        let mut line = LineQuality::default();
+        let mut after = |fraction: u8| {
+            (0..20).for_each(|_| line.on_loss(fraction));
+            line.is_beyond_repair()
+        };
+        assert_eq!([13, 30, 40, 30, 20, 30].map(&mut after), [false, false, true, true, false, false]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) enum Replay {
 impl<T: Transport> Shard<T> {
     /// Decides anew what all of one participant's pictures show.
     pub(super) fn allocate(&mut self, now: Instant, index: usize, replay: Replay) {
-        if !self.participants[index].is_connected() {
+        if !self.participants[index].takes_pictures(now) {
             return;
         }
         let candidates = self.candidates(now, index);
@@ -58,8 +58,8 @@ impl<T: Transport> Shard<T> {
             // Nothing is held back on the ground of a guess; what is sent is what makes the line known.
             budget = budget.max(least * NEW_COSTS_MORE);
         }
-        // What arrives as it is sent may go on: an estimate dips after every burst, and a picture need not dip with it.
-        budget = budget.max(shown.min(downlink.delivered() - sound));
+        // What does no harm may go on: an estimate dips after every burst, and a picture need not dip with it.
+        budget = budget.max(downlink.sustained(now, shown + sound) - sound);
         let given = share(budget, &claims);
         let ceilings: Vec<_> = claims.iter().map(Claim::ceiling).collect();
         let satisfied = given == ceilings;
@@ -143,6 +143,7 @@ impl<T: Transport> Shard<T> {
 
     fn candidates(&self, now: Instant, index: usize) -> Vec<Candidate> {
         let participant = &self.participants[index];
+        let beyond_repair = participant.line.is_beyond_repair();
         let candidate = |(at, slot): (usize, &crate::shard::slot::Slot)| {
             let source = slot.source.filter(|_| slot.kind == Kind::Video)?;
             let owner = self.participants.get(source.participant)?;
@@ -153,7 +154,11 @@ impl<T: Transport> Shard<T> {
             Some(Candidate {
                 slot: at,
                 source: (source.participant, published),
-                max_height: wish.map_or(source.max_height, |wish| wish.max_height),
+                max_height: if beyond_repair {
+                    1
+                } else {
+                    wish.map_or(source.max_height, |wish| wish.max_height)
+                },
                 rungs: ladder.iter().map(LayerChoice::rung).collect(),
                 current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
                 may_rise: allotment.restraint.may_rise(now),

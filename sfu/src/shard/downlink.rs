@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::bandwidth::{BandwidthEstimator, Bitrate, EstimatorReport, Pacer, Probe};
+use crate::bandwidth::{BandwidthEstimator, Bitrate, EstimatorReport, Pacer, Probe, Usage};
 use crate::egress::{Sent, SourcePacket};
 use crate::ingress::RateMeter;
 use crate::shard::outbox::{Outbox, Run};
@@ -18,6 +18,8 @@ pub(super) struct Downlink {
     estimator: Option<Box<BandwidthEstimator>>,
     /// The estimate at the last decision about what to send.
     allocated: Bitrate,
+    /// When a queue was growing last.
+    overuse: Option<Instant>,
     /// Everything is sent as wished, and the line carries a good deal more.
     satisfied: bool,
     /// From the first feedback on: before it there is nothing to pace by.
@@ -26,6 +28,8 @@ pub(super) struct Downlink {
     repairs: VecDeque<Waiting>,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// More waits than should: the first leaves whether it has its turn or not.
+    overflows: bool,
     /// What repairs take.
     repair_rate: RateMeter,
     /// When the first that waits may leave.
@@ -64,11 +68,13 @@ impl Downlink {
             outbox: Outbox::default(),
             estimator: None,
             allocated: Bitrate::MAX,
+            overuse: None,
             satisfied: false,
             pacer: None,
             repairs: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            overflows: false,
             repair_rate: RateMeter::default(),
             turn: None,
             next_number: FIRST_CYCLE,
@@ -98,11 +104,14 @@ impl Downlink {
         self.allocated - self.repair_rate.present(now).min(self.allocated * MOST_FOR_REPAIRS)
     }
 
-    /// What is known to arrive, with a little for the measuring's own error; nothing while much is lost.
-    pub(super) fn delivered(&self) -> Bitrate {
-        let report = self.estimator.as_ref().map(|estimator| estimator.report());
-        let delivered = report.filter(|report| report.loss < LOSSY).and_then(|report| report.acknowledged);
-        delivered.unwrap_or(Bitrate::ZERO) * 1.03
+    /// What may go on of `shown`, which is sent now: all of it while nothing tells of trouble, else what arrives, with a little for the measuring's
+    /// own error.
+    pub(super) fn sustained(&self, now: Instant, shown: Bitrate) -> Bitrate {
+        let Some(report) = self.estimator_report().filter(|report| report.loss < LOSSY) else {
+            return Bitrate::ZERO;
+        };
+        let calm = self.overuse.is_none_or(|last| now.saturating_duration_since(last) >= CALM);
+        if calm { shown } else { shown.min(report.acknowledged.unwrap_or(Bitrate::ZERO) * 1.03) }
     }
 
     /// The decision lets everything be sent as wished, and that is so much.
@@ -154,6 +163,9 @@ impl Downlink {
     /// The pacer follows the estimate.
     pub(super) fn follow_estimate(&mut self, now: Instant) {
         let Some(estimator) = self.estimator.as_ref().filter(|_| self.is_told()) else { return };
+        if estimator.report().usage == Usage::Overuse {
+            self.overuse = Some(now);
+        }
         let estimate = estimator.estimate();
         self.pacer.get_or_insert_with(|| Pacer::new(now, estimate)).set_estimate(now, estimate);
     }
@@ -176,12 +188,21 @@ impl Downlink {
         self.waiting_bytes += waiting.packet.payload.len();
         let queue = if waiting.repair { &mut self.repairs } else { &mut self.waiting };
         queue.push_back(waiting);
+        // More than this no pacer brings down in time: what is too much is for the allocation to end, not for the queue to hold.
+        self.overflows = self.waiting_bytes > MOST_WAITING;
         self.plan_turn(now);
+    }
+
+    /// More waits than should.
+    pub(super) fn overflows(&self) -> bool {
+        self.overflows
     }
 
     /// The next packet whose turn it is; with `all` whether it is or not.
     pub(super) fn release(&mut self, now: Instant, all: bool) -> Option<Waiting> {
-        let may = all || self.pacer.as_mut().is_none_or(|pacer| pacer.budget(now) > 0);
+        let may = all
+            || std::mem::take(&mut self.overflows)
+            || self.pacer.as_mut().is_none_or(|pacer| pacer.budget(now) > 0);
         let next = if may { self.repairs.pop_front().or_else(|| self.waiting.pop_front()) } else { None };
         match &next {
             Some(next) => self.waiting_bytes -= next.packet.payload.len(),
@@ -274,8 +295,11 @@ impl Downlink {
 const FIRST_CYCLE: u64 = 65_536;
 /// So long an estimate is a guess.
 const FIRST_MOMENTS: Duration = Duration::from_secs(2);
+/// A queue that grows shows within this.
+const CALM: Duration = Duration::from_millis(500);
 /// A part of packets lost that no random loss of a usable line explains.
 const LOSSY: f64 = 0.1;
+const MOST_WAITING: usize = 256 * 1024;
 const MOST_FOR_REPAIRS: f64 = 0.1;
 /// A client that has said nothing of its line by then will not.
 const SILENT: Duration = Duration::from_secs(5);

@@ -77,6 +77,10 @@ impl<T: Transport> Shard<T> {
         if down.kind == Kind::Video && !participant.downlink.has_room(now) {
             let waiting = Waiting { repair: false, slot, packet: packet.clone(), sent: munged.sent };
             participant.downlink.hold(now, waiting);
+            if participant.downlink.overflows() {
+                participant.release(now, false);
+                self.enqueue(index);
+            }
             self.arm(index);
             return munged.switched;
         }
@@ -219,8 +223,8 @@ impl<T: Transport> Shard<T> {
             Ok(again) => again,
             Err(reason) => {
                 self.counters.retransmissions_refused += 1;
-                if reason == NotAgain::TooLate {
-                    // What builds upon it cannot be decoded: no need to wait until the client says so.
+                if matches!(reason, NotAgain::TooLate | NotAgain::OverBudget) {
+                    // What builds upon it will not be decoded: no need to wait until the client gives up.
                     self.wanted_keyframe(now, index, media);
                 }
                 return;

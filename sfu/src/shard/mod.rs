@@ -194,6 +194,9 @@ impl<T: Transport> Shard<T> {
                 }
                 self.review_savings(now, index);
             }
+            if self.participants[index].pictures_begin(now) {
+                self.allocate(now, index, Replay::Allowed);
+            }
             self.review(now, index, reports);
             self.fill_probe(now, index);
             self.enqueue(index);
@@ -396,8 +399,8 @@ impl<T: Transport> Shard<T> {
         while let Some(datagram) = transport.poll_transmit(now) {
             self.control.push_back(datagram);
         }
-        if connected {
-            self.allocate(now, index, Replay::Allowed);
+        if connected && let Some(participant) = self.participants.get_mut(index) {
+            participant.connected(now);
         }
     }
 

@@ -52,6 +52,9 @@ pub(super) struct Participant<T> {
     bindings: Vec<Binding>,
     arrivals: ArrivalRecorder,
     next_report: Option<Instant>,
+    /// When its pictures begin: a little after the handshake, since a client needs a moment to make its keys of the last flight and drops
+    /// what it cannot open yet. `None` once that has passed.
+    pub(super) pictures_from: Option<Instant>,
     scratch: Scratch,
 }
 
@@ -101,6 +104,7 @@ impl<T: Transport> Participant<T> {
             bindings: Vec::new(),
             arrivals: ArrivalRecorder::default(),
             next_report: None,
+            pictures_from: None,
             scratch: Scratch::default(),
         }
     }
@@ -112,6 +116,25 @@ impl<T: Transport> Participant<T> {
 
     pub(super) fn is_connected(&self) -> bool {
         self.transport.as_ref().is_some_and(|transport| transport.destination().is_some())
+    }
+
+    /// Whether pictures can be sent to it.
+    pub(super) fn takes_pictures(&self, now: Instant) -> bool {
+        self.is_connected() && self.pictures_from.is_none_or(|from| from <= now)
+    }
+
+    /// The handshake is over.
+    pub(super) fn connected(&mut self, now: Instant) {
+        self.pictures_from = Some(now + KEYS_MADE);
+    }
+
+    /// Whether the time of its pictures has come just now.
+    pub(super) fn pictures_begin(&mut self, now: Instant) -> bool {
+        let begin = self.pictures_from.is_some_and(|from| from <= now);
+        if begin {
+            self.pictures_from = None;
+        }
+        begin
     }
 
     pub(super) fn publication(&self, id: PublicationId) -> Option<usize> {
@@ -287,6 +310,7 @@ impl<T: Transport> Participant<T> {
             .flat_map(|encoding| [encoding.nacks.poll_timeout(), encoding.keyframes.poll_timeout()]);
         let others =
             [transport, self.next_report, self.arrivals.poll_timeout(), self.downlink.poll_timeout()];
+        let others = others.into_iter().chain([self.pictures_from]);
         media.chain(others).flatten().min()
     }
 
@@ -425,5 +449,6 @@ impl<T: Transport> Participant<T> {
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Stays below the smallest MTU of IPv6 with SRTCP's trailer.
 const MAX_RTCP_BYTES: usize = 1180;
+const KEYS_MADE: Duration = Duration::from_millis(20);
 const MAX_REPORT_BLOCKS: usize = 31;
 const _: () = assert!(REPORT_INTERVAL.as_millis() < SILENCE.as_millis());

@@ -7,6 +7,7 @@
 mod crowd;
 mod fault;
 mod layers;
+mod lines;
 mod repeat;
 mod restart;
 mod simulation;

@@ -40,6 +40,8 @@ fn what_is_sent_again_under_the_same_number_is_the_same_packet() {
         now,
         Command::SetView { participant: ParticipantId(1), view: View { video, ..View::default() } },
     );
+    now += Duration::from_millis(30);
+    shard.handle_timeout(now);
     let mut sent = Vec::new();
     let take = |shard: &mut Shard<PlainTransport>, now| {
         let mut media = Vec::new();

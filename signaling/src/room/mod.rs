@@ -231,6 +231,8 @@ pub struct Room {
     ended: bool,
     /// Since when nobody is here.
     empty_since: Option<Instant>,
+    /// Nothing but coming and going has been in it.
+    blank: bool,
     next_clock: Instant,
     next_core: u32,
     counts: Counts,
@@ -258,6 +260,7 @@ impl Room {
             graces: BTreeSet::new(),
             ended: false,
             empty_since: Some(config.base),
+            blank: true,
             next_clock: config.base + config.limits.clock_interval,
             counts: Counts::default(),
             outputs: VecDeque::new(),
@@ -297,8 +300,9 @@ impl Room {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
     pub fn poll_timeout(&self) -> Instant {
         let grace = self.graces.first().map(|(at, _)| *at);
-        let over = self.empty_since.map(|since| since + self.config.limits.empty_room);
-        [grace, over].into_iter().flatten().fold(self.next_clock, Instant::min)
+        // Nobody is there to be told the clock before the room is over.
+        let next = self.over_at().unwrap_or(self.next_clock);
+        grace.map_or(next, |grace| grace.min(next))
     }
 
     /// Next thing to do. Drain after every call.
@@ -308,7 +312,14 @@ impl Room {
 
     /// Whether the room can be forgotten: it has been empty, or over, for long enough.
     pub fn is_over(&self, now: Instant) -> bool {
-        self.empty_since.is_some_and(|since| since + self.config.limits.empty_room <= now)
+        self.over_at().is_some_and(|at| at <= now)
+    }
+
+    /// When the room can be forgotten, while nobody is here.
+    fn over_at(&self) -> Option<Instant> {
+        let limits = &self.config.limits;
+        let kept = if self.blank && self.kicked.is_empty() { limits.blank_room } else { limits.empty_room };
+        self.empty_since.map(|since| since + kept)
     }
 
     /// Ends every session because the server ends: the recording is finished, WebSockets are closed with 1001.
@@ -339,6 +350,7 @@ impl Room {
 
     /// Gives an event its place in the log, tells everybody and the recording. Its seq.
     fn append(&mut self, now: Instant, by: Option<&str>, body: EventBody) -> u64 {
+        self.blank &= matches!(body, EventBody::Joined { .. } | EventBody::Left { .. });
         let seq = self.log.last_seq() + 1;
         let event = Event { seq, at: self.clock(now), by: by.map(str::to_owned), body };
         let text = written(&ServerMessage::Event(event.clone()));

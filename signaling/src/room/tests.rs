@@ -362,6 +362,29 @@ fn the_end_is_for_everybody_and_the_room_is_forgotten_later() {
 }
 
 #[test]
+fn a_room_in_which_nothing_happened_is_forgotten_soon() {
+    let after = |happens: &[Value]| {
+        let mut table = Table::new();
+        let (host, _) = table.join("host", Role::Host);
+        let (ben, ben_id) = table.join("ben", Role::Participant);
+        for action in happens {
+            let mut action = action.clone();
+            if action["kind"] == "kick" {
+                action["participant"] = json!(ben_id);
+            }
+            assert_eq!(table.act(host, action)["type"], "done");
+        }
+        table.say(ben, json!({"type": "leave"}));
+        table.say(host, json!({"type": "leave"}));
+        let kept = [9, 10, 599, 600].map(|seconds| table.now + Duration::from_secs(seconds));
+        kept.map(|at| table.room.is_over(at))
+    };
+    assert_eq!(after(&[]), [false, true, true, true]);
+    assert_eq!(after(&[json!({"kind": "chat", "text": "hello"})]), [false, false, false, true]);
+    assert_eq!(after(&[json!({"kind": "kick"})]), [false, false, false, true]);
+}
+
+#[test]
 fn a_new_session_of_the_same_identity_ends_the_older_one() {
     let mut table = Table::new();
     let (host, _) = table.join("host", Role::Host);

@@ -1,0 +1,105 @@
+//! Attacks through the data channels of a participant.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use super::chunks::{Association, BEGINS, ENDS, StrangeChunks};
+use super::generator::{Generator as _, Pace, Volley};
+use super::offers::OfferText;
+use super::site::{Entered, Site};
+
+/// Chunks of every kind; every stream opened; a message without an end; messages without a pause. Whatever the server says is left
+/// unacknowledged.
+pub(super) fn floods(site: &Site) -> Result<Volley> {
+    let mut volley = Volley::default();
+    for flood in [strange_chunks, every_stream, endless_message, many_messages] {
+        let mut entered = site.join(OfferText::data_beside_video)?;
+        let association = associate(&mut entered)?;
+        volley.add(flood(site, &mut entered, association)?);
+        site.leave([entered]);
+    }
+    Ok(volley)
+}
+
+fn strange_chunks(site: &Site, entered: &mut Entered, association: Association) -> Result<Volley> {
+    let mut chunks = StrangeChunks::new(site.seed, &association);
+    repeat(site, entered, site.rate / 4, |_| {
+        let mut packet = Vec::new();
+        chunks.next(&mut packet);
+        packet
+    })
+}
+
+fn every_stream(site: &Site, entered: &mut Entered, mut association: Association) -> Result<Volley> {
+    let mut stream = 0;
+    repeat(site, entered, site.rate / 4, |_| {
+        let streams = (0..STREAMS_AT_ONCE).map(|step| stream + step).filter(|stream| *stream < u16::MAX);
+        let packet = association.open(streams.collect::<Vec<_>>().into_iter());
+        stream = stream
+            .checked_add(STREAMS_AT_ONCE)
+            .filter(|next| *next < u16::MAX - STREAMS_AT_ONCE)
+            .unwrap_or(0);
+        packet
+    })
+}
+
+fn endless_message(site: &Site, entered: &mut Entered, mut association: Association) -> Result<Volley> {
+    entered.insider.send_sctp(&association.open(std::iter::once(0)))?;
+    repeat(site, entered, site.rate / 4, |number| {
+        association.part(0, if number == 0 { BEGINS } else { 0 }, &[7; 1100])
+    })
+}
+
+fn many_messages(site: &Site, entered: &mut Entered, mut association: Association) -> Result<Volley> {
+    entered.insider.send_sctp(&association.open(std::iter::once(0)))?;
+    repeat(site, entered, site.rate / 4, |_| association.part(0, BEGINS | ENDS, &[b'{'; 1000]))
+}
+
+/// A quarter of the time.
+fn repeat(
+    site: &Site,
+    entered: &mut Entered,
+    rate: u64,
+    mut packet: impl FnMut(u64) -> Vec<u8>,
+) -> Result<Volley> {
+    let mut volley = Volley::default();
+    let mut pace = Pace::new(rate.max(1), site.length / 4);
+    while let Some(count) = pace.wait() {
+        entered.insider.keep_consent()?;
+        for _ in 0..count {
+            let packet = packet(volley.sent);
+            // The server may have ended the association: then this goes nowhere.
+            let sent = entered.insider.send_sctp(&packet).unwrap_or_default();
+            volley.count_sent(sent);
+        }
+        entered.insider.count_arrivals(&mut volley);
+    }
+    Ok(volley)
+}
+
+fn associate(entered: &mut Entered) -> Result<Association> {
+    let mut association = Association::new();
+    let deadline = Instant::now() + Duration::from_secs(3);
+    entered.insider.send_sctp(&association.init())?;
+    let mut repeated = Instant::now();
+    loop {
+        ensure!(Instant::now() < deadline, "no SCTP association");
+        for packet in entered.insider.receive().data {
+            if Association::is_acknowledged(&packet) {
+                return Ok(association);
+            }
+            if let Some(echo) = association.echo(&packet) {
+                entered.insider.send_sctp(&echo)?;
+            }
+        }
+        if repeated.elapsed() > Duration::from_millis(500) {
+            repeated = Instant::now();
+            entered.insider.send_sctp(&association.init())?;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// As many openings as one packet takes.
+const STREAMS_AT_ONCE: u16 = 35;
