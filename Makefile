@@ -59,12 +59,6 @@ bench:
 	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
 	.ci/bench-fanout "$(abspath $(TARGET))/release"
 
-# Every attack on a server of its own while an honest call runs: docs/operations.md tells what is promised.
-attack-report:
-	.ci/install build
-	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
-	.ci/attack-report "$(abspath $(TARGET))/release"
-
 # What a real Chromium sees of the promises of media over bad lines: target/media-report/report.md, five minutes.
 # MEDIA_REPORT=--strict fails when one is missed, MEDIA_REPORT="rate-steps blackout" plays these only.
 MEDIA_REPORT ?=
@@ -72,6 +66,12 @@ media-report:
 	.ci/install build node browser
 	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
 	cd $(JS) && npm ci --no-audit --no-fund && node test/report/main.js "$(abspath $(TARGET))/media-report" "$(abspath $(TARGET))/release" $(MEDIA_REPORT)
+
+# Every attack on a server of its own while an honest call runs: docs/operations.md tells what is promised.
+attack-report:
+	.ci/install build
+	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
+	.ci/attack-report "$(abspath $(TARGET))/release"
 
 # Every fuzz target for FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 60

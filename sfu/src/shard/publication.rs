@@ -200,7 +200,7 @@ impl PublicationState {
             if encoding.is_sending(now) {
                 encoding.choices(now, at as u8, &mut choices);
             } else {
-                choices.push(encoding.as_known(at as u8));
+                choices.push(self.presumed(at, encoding));
             }
         }
         let lowest = choices.iter().map(|choice| choice.height).min();
@@ -213,6 +213,22 @@ impl PublicationState {
         // Where heights are equal, or not known before the first key frames, the one offered first is the better one.
         choices.sort_by_key(|choice| (choice.height, Reverse(choice.target.encoding), choice.target.layer));
         choices
+    }
+
+    /// What an encoding that does not send may be expected to be: what it was, or if it never sent, so much above the next one known as steps between
+    /// encodings are. One of no height and no cost would never be asked for, nor the line probed for it.
+    fn presumed(&self, at: usize, encoding: &Encoding) -> LayerChoice {
+        let mut choice = encoding.as_known(at as u8);
+        let known =
+            |steps: usize, lower: &Encoding| Some((steps as u32 + 1, lower.height()?, lower.rate.rate()));
+        let mut lower = self.encodings.iter().skip(at + 1).enumerate();
+        if encoding.height().is_none()
+            && let Some((steps, height, rate)) = lower.find_map(|(steps, lower)| known(steps, lower))
+        {
+            choice.height = height.saturating_mul(2_u16.saturating_pow(steps));
+            choice.bitrate = rate * STEP_COSTS.powi(steps as i32);
+        }
+        choice
     }
 
     /// Of a ladder's choices the one to show now when `wished` is what the line has room for: that one if it is sent, else the best below it that is, else
@@ -481,6 +497,8 @@ impl Encoding {
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
 /// Fewer pictures a second stutter.
 const FLUENT: u16 = 13;
+/// Twice the height is four times the pixels, in which there is less to see each.
+const STEP_COSTS: f64 = 3.0;
 /// Older than this the run since a key frame is not worth its burst.
 const RUN_AGE: Duration = Duration::from_millis(1200);
 const RUN_BYTES: usize = 256 * 1024;

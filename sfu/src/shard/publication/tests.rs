@@ -7,6 +7,10 @@ use crate::id::ParticipantId;
 use crate::sdp::Flow;
 
 fn publication(codec: Codec) -> PublicationState {
+    publication_of(codec, &[])
+}
+
+fn publication_of(codec: Codec, rids: &[Rid]) -> PublicationState {
     let format = PayloadFormat {
         codec,
         payload_type: 96,
@@ -24,7 +28,7 @@ fn publication(codec: Codec) -> PublicationState {
         extensions: Extensions::default(),
     };
     let id = PublicationId { participant: ParticipantId(1), index: 0 };
-    PublicationState::new(id, &line, format, &[], &Limits::default())
+    PublicationState::new(id, &line, format, rids, &Limits::default())
 }
 
 fn received(sequence: u16, timestamp: u32, descriptor: &[u8], payload: &[u8]) -> Received {
@@ -141,4 +145,36 @@ fn one_encoding_offers_its_layers_by_height_and_rate() {
     assert!(publication.ladder(now).iter().all(|choice| choice.target.layer.spatial == 0));
     assert!(picture(&mut publication, 200, 2), "and comes back");
     assert_eq!(best(&publication, now, 720), target(1, 7));
+}
+
+/// A VP8 key frame of so many lines.
+fn vp8_key(height: u16, size: usize) -> Vec<u8> {
+    let mut payload = vec![0x10, 0, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01];
+    payload.extend(height.to_le_bytes());
+    payload.resize(size, 0);
+    payload
+}
+
+#[test]
+fn what_was_let_go_before_it_ever_came_is_presumed_above_what_did() {
+    let origin = Instant::now();
+    let rids = [b"h", b"m", b"l"].map(|rid| Rid::new(rid).unwrap());
+    let mut publication = publication_of(Codec::Vp8, &rids);
+    // The publisher's line had no room for the largest; nobody asked for it in all that time.
+    let mut now = origin;
+    for picture in 0..400_u16 {
+        now = origin + Duration::from_millis(u64::from(picture) * 20);
+        for (encoding, height) in [(1, 360), (2, 180)] {
+            let received = received(picture, u32::from(picture) * 1800, &[], &vp8_key(height, 200));
+            assert!(publication.take(now, encoding, received).is_some());
+        }
+        publication.saving.review(now, |encoding| encoding > 0);
+    }
+    assert_eq!(publication.saving.wanted(), [false, true, true]);
+    let ladder = publication.ladder(now);
+    let heights: Vec<_> = ladder.iter().map(|choice| (choice.target.encoding, choice.height)).collect();
+    assert_eq!(heights, [(2, 180), (1, 360), (0, 720)]);
+    assert!(ladder[2].bitrate > ladder[1].bitrate * 2.0, "it is no bargain");
+    assert_eq!(best(&publication, now, 720).encoding, 0, "so it is asked for where it is of use");
+    assert_eq!(best(&publication, now, 360).encoding, 1);
 }
