@@ -194,7 +194,7 @@ function lossy(name, percent, limits) {
       const span = { from, to };
       const grown = (/** @type {string} */ counter) => growth(watcher.seen.samples, span, ({ slots }) => total(slots, counter));
       const lost = within(line.reports, span).reduce((sum, { down }) => sum + down.lost, 0);
-      const encoded = growth(publisher.seen.samples, span, ({ encodings }) => encodings.find(({ rid }) => rid === 'h')?.framesEncoded ?? 0);
+      const encoded = Math.max(...['h', 'm', 'l'].map((one) => growth(publisher.seen.samples, span, ({ encodings }) => encodings.find(({ rid }) => rid === one)?.framesEncoded ?? 0)));
       const verdicts = [
         atLeast(`frames decoded of those sent (${lost} packets lost, ${grown('retransmittedPacketsReceived')} repairs came)`, (100 * grown('framesDecoded')) / Math.max(1, encoded), '%', limits.whole),
         atMost('times a key frame had to be asked for', grown('pliCount'), '', limits.keyFrames),
