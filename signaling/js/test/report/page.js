@@ -43,6 +43,7 @@ export async function publish({ token, width, height, sampleMs }) {
   document.body.replaceChildren(canvas);
 
   const room = await join({ token, name: 'publisher' });
+  const begun = performance.timeOrigin + performance.now();
   await room.media.publish('camera', track);
   const samples = [];
   setInterval(async () => {
@@ -59,7 +60,7 @@ export async function publish({ token, width, height, sampleMs }) {
     }
     samples.push(sample);
   }, sampleMs);
-  Object.assign(globalThis, { room, collect: () => ({ samples, frames: [], states: [] }) });
+  Object.assign(globalThis, { room, collect: () => ({ begun, samples, frames: [], states: [] }) });
   return room.me.id;
 }
 

@@ -35,6 +35,8 @@ const FLAGS = [
 const SAMPLE_MS = 200;
 const REPORT_MS = 100;
 const PATIENCE = 20_000;
+/** Frames a second of an encoding that a browser does not starve. */
+const FLOWING = 15;
 
 const run = promisify(execFile);
 
@@ -223,6 +225,18 @@ export class Actor {
   /** Waits until the first picture is shown. */
   async sees() {
     await this.page.waitForFunction(() => globalThis.collect().frames.length > 0, undefined, { polling: 50 });
+  }
+
+  /** Waits until a publisher's largest encoding flows, but not for ever: what comes of it is for the verdicts to say. */
+  async sends() {
+    const counted = async () => Number(await this.page.evaluate(() => globalThis.collect().samples.at(-1)?.encodings.find(({ rid }) => rid === 'h')?.framesEncoded ?? 0));
+    const end = now() + PATIENCE;
+    for (let before = await counted(); now() < end;) {
+      await pass(1_000);
+      const after = await counted();
+      if (after - before >= FLOWING) return;
+      before = after;
+    }
   }
 
   /** @param {number} height the first picture is shown in from now on */
