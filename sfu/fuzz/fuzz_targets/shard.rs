@@ -170,8 +170,6 @@ impl World {
             frame: u32::from(sequence),
             part: shape >> 3 & 1,
             parts: 2,
-            natural: edit & 16 != 0,
-            feedback: edit & 32 != 0,
             key: shape & 4 != 0,
         };
         let mut payload = mark.write(60, 180 << (shape >> 6));

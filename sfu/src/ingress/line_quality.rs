@@ -23,9 +23,9 @@ impl LineQuality {
         });
     }
 
-    /// Takes a reported loss, in 1/256.
-    pub fn on_loss(&mut self, fraction: u8) {
-        self.loss = self.loss * 0.75 + f64::from(fraction) / 256.0 * 0.25;
+    /// Takes a reported loss, 0 to 1.
+    pub fn on_loss(&mut self, loss: f64) {
+        self.loss = self.loss * 0.75 + loss * 0.25;
         self.beyond_repair = self.loss > if self.beyond_repair { REPAIRABLE } else { BEYOND_REPAIR };
     }
 
@@ -77,20 +77,20 @@ mod tests {
     #[test]
     fn a_line_is_beyond_repair_until_it_is_clearly_better() {
         let mut line = LineQuality::default();
-        let mut after = |fraction: u8| {
-            (0..20).for_each(|_| line.on_loss(fraction));
+        let mut after = |percent: u8| {
+            (0..20).for_each(|_| line.on_loss(f64::from(percent) / 100.0));
             line.is_beyond_repair()
         };
-        assert_eq!([13, 30, 40, 30, 20, 30].map(&mut after), [false, false, true, true, false, false]);
+        assert_eq!([5, 12, 16, 12, 8, 12].map(&mut after), [false, false, true, true, false, false]);
     }
 
     #[test]
     fn a_second_copy_is_for_lines_that_lose_some() {
-        let copies = |fraction: u8| {
+        let copies = |percent: u8| {
             let mut line = LineQuality::default();
-            (0..20).for_each(|_| line.on_loss(fraction));
+            (0..20).for_each(|_| line.on_loss(f64::from(percent) / 100.0));
             line.copies()
         };
-        assert_eq!([0, 2, 13, 26, 51].map(copies), [1, 1, 2, 1, 1]);
+        assert_eq!([0, 1, 5, 10, 20].map(copies), [1, 1, 2, 1, 1]);
     }
 }

@@ -23,6 +23,7 @@ struct Candidate {
     current: Option<usize>,
     may_rise: bool,
     may_resume: bool,
+    paused_since: Option<Instant>,
 }
 
 /// Whether a picture that is about to begin may begin with packets that came before.
@@ -60,6 +61,10 @@ impl<T: Transport> Shard<T> {
         }
         // What does no harm may go on: an estimate dips after every burst, and a picture need not dip with it.
         budget = budget.max(downlink.sustained(now, shown + sound) - sound);
+        if downlink.tries(now, candidates.first().and_then(|candidate| candidate.paused_since)) {
+            let first = claims.first().and_then(|claim| claim.ladder.first());
+            budget = budget.max(first.map_or(Bitrate::ZERO, |rung| rung.bitrate * NEW_COSTS_MORE));
+        }
         let given = share(budget, &claims);
         let ceilings: Vec<_> = claims.iter().map(Claim::ceiling).collect();
         let satisfied = given == ceilings;
@@ -163,6 +168,7 @@ impl<T: Transport> Shard<T> {
                 current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
                 may_rise: allotment.restraint.may_rise(now),
                 may_resume: allotment.restraint.may_resume(now),
+                paused_since: allotment.paused_since,
                 ladder,
             })
         };
@@ -205,6 +211,7 @@ impl<T: Transport> Shard<T> {
         }
         let moved = slot.allotment.target != wished;
         (slot.allotment.target, slot.allotment.paused) = (wished, paused);
+        slot.allotment.paused_since = if paused { slot.allotment.paused_since.or(Some(now)) } else { None };
         let waits = slot.selector.wanted_keyframe().is_some() && slot.selector.current().is_some();
         // Whoever waits for a higher layer asks again: the key frame may have come with its beginning lost.
         if (slot.selector.set_target(shown) || waits)

@@ -18,6 +18,7 @@ pub(super) struct Downlink {
     estimator: Option<Box<BandwidthEstimator>>,
     /// The estimate at the last decision about what to send.
     allocated: Bitrate,
+    tries_until: Option<Instant>,
     /// When a queue was growing last.
     overuse: Option<Instant>,
     /// Everything is sent as wished, and the line carries a good deal more.
@@ -68,6 +69,7 @@ impl Downlink {
             outbox: Outbox::default(),
             estimator: None,
             allocated: Bitrate::MAX,
+            tries_until: None,
             overuse: None,
             satisfied: false,
             pacer: None,
@@ -112,6 +114,15 @@ impl Downlink {
         };
         let calm = self.overuse.is_none_or(|last| now.saturating_duration_since(last) >= CALM);
         if calm { shown } else { shown.min(report.acknowledged.unwrap_or(Bitrate::ZERO) * 1.03) }
+    }
+
+    /// Whether the first picture is shown whatever the estimate says: every now and then during a long pause, since a line on which nothing is
+    /// sent says nothing of itself.
+    pub(super) fn tries(&mut self, now: Instant, paused_since: Option<Instant>) -> bool {
+        if paused_since.is_some_and(|since| now.saturating_duration_since(since) >= LONG_PAUSE) {
+            self.tries_until = Some(now + TRY);
+        }
+        self.tries_until.is_some_and(|until| now < until)
     }
 
     /// The decision lets everything be sent as wished, and that is so much.
@@ -295,6 +306,8 @@ impl Downlink {
 const FIRST_CYCLE: u64 = 65_536;
 /// So long an estimate is a guess.
 const FIRST_MOMENTS: Duration = Duration::from_secs(2);
+const LONG_PAUSE: Duration = Duration::from_secs(2);
+const TRY: Duration = Duration::from_secs(2);
 /// A queue that grows shows within this.
 const CALM: Duration = Duration::from_millis(500);
 /// A part of packets lost that no random loss of a usable line explains.

@@ -58,6 +58,8 @@ pub(super) struct Allotment {
     pub(super) target: Option<Target>,
     /// The line has no room even for the least.
     pub(super) paused: bool,
+    /// Since when.
+    pub(super) paused_since: Option<Instant>,
     pub(super) restraint: Restraint,
 }
 
