@@ -120,6 +120,9 @@ pub struct AttackArgs {
     /// The most that joining may take longer than in quiet times, at the 95th percentile.
     #[arg(long, default_value_t = 1.2)]
     pub max_join_factor: f64,
+    /// The most that answering or refusing an offer may take, in milliseconds.
+    #[arg(long, default_value_t = 2000)]
+    pub max_answer_ms: u64,
     /// The most that the server's memory may have grown after an attack, in MiB.
     #[arg(long, default_value_t = 16.0)]
     pub max_growth_mib: f64,

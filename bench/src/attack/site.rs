@@ -22,6 +22,8 @@ pub struct Site {
     pub local: IpAddr,
     /// How long the attack lasts.
     pub length: Duration,
+    /// Within this an offer has to be answered or refused.
+    pub answer: Duration,
     /// Datagrams a second of a flood.
     pub rate: u64,
     /// Everything follows from it.
@@ -50,6 +52,7 @@ impl Site {
             local: plan.target.local_ip()?,
             plan,
             length: Duration::from_millis(args.length_ms),
+            answer: Duration::from_millis(args.max_answer_ms),
             rate: args.rate,
             seed: args.seed,
             tag: rand::random(),

@@ -34,7 +34,7 @@ pub(super) fn bombing(site: &Site) -> Result<Volley> {
     volley
         .notes
         .push(format!("{rounds} rounds of bombs, the slowest answered in {} ms: {name}", took.as_millis()));
-    volley.promise(took < SOON, || format!("the bomb of {name} took {took:?}"));
+    volley.promise(took < site.answer, || format!("the bomb of {name} took {took:?}"));
     Ok(volley)
 }
 
@@ -87,6 +87,5 @@ pub(super) fn rooms(site: &Site) -> Result<Volley> {
 /// The server's limits by default.
 const OFFER_BYTES: usize = 512 * 1024;
 const MEDIA_LINES: usize = 128;
-const SOON: Duration = Duration::from_secs(2);
 const ROOMS: u64 = 20_000;
 const AT_ONCE: usize = 16;

@@ -89,7 +89,7 @@ async fn no_server_is_a_failed_run() {
 async fn attacks_are_made_and_the_call_goes_on() {
     let host = start().await;
     let words = ["--length-ms", "300", "--subscribers", "2", "--joins", "1", "--rate", "2000"];
-    let generous = ["--max-join-factor", "1000", "--max-growth-mib", "100000"];
+    let generous = ["--max-join-factor", "1000", "--max-growth-mib", "100000", "--max-answer-ms", "1000000"];
     let words = ["simmer-bench", "attack"].iter().chain(&words).chain(&generous);
     let Command::Attack(mut args) = Cli::try_parse_from(words).expect("valid words").command else {
         panic!("attack was asked for")
