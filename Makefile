@@ -4,7 +4,7 @@ CARGO ?= cargo
 JS := signaling/js
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench media-report attack-report fuzz
+.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench attack-report media-report fuzz
 
 run:
 	.ci/install build

@@ -96,6 +96,9 @@ function tile(room, id, enlarge) {
       if (!microphone || microphone.muted) {
         said.push(el('span', { class: 'badge mute', title: 'Microphone off' }, icon('microphone', true), el('span', { class: 'for-reader' }, 'microphone off')));
       }
+      if (!mine && camera && room.media.isPaused(camera.id)) {
+        said.push(el('span', { class: 'badge', title: 'Your connection has no room for this picture just now' }, 'Paused'));
+      }
       marks.replaceChildren(...said);
     },
     remove() {

@@ -24,7 +24,7 @@ pub struct Claim<'a> {
     pub ladder: &'a [Rung],
     /// The rung given last: what is kept costs less than what is new.
     pub current: Option<usize>,
-    /// Whether more than `current` may be given: not soon after less had to be.
+    /// Whether a larger picture than `current` may be given: not soon after a smaller one had to be. More pictures a second may at any time.
     pub may_rise: bool,
     /// Whether a pause may end, with the least there is: a little sooner, since nothing is worse.
     pub may_resume: bool,
@@ -44,10 +44,16 @@ impl Claim<'_> {
     fn limit(&self) -> Option<usize> {
         let ceiling = self.ceiling()?;
         match self.current {
-            Some(current) if !self.may_rise => Some(ceiling.min(current)),
+            Some(current) if !self.may_rise => Some(ceiling.min(self.last_as_high_as(current))),
             None if !self.may_rise => self.may_resume.then_some(0),
             _ => Some(ceiling),
         }
+    }
+
+    /// The best rung no higher than another.
+    fn last_as_high_as(&self, rung: usize) -> usize {
+        let height = self.ladder.get(rung).map_or(0, |rung| rung.height);
+        self.ladder.iter().rposition(|better| better.height <= height).unwrap_or(rung)
     }
 
     fn cost(&self, rung: usize) -> Bitrate {
@@ -165,6 +171,14 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_held_small_still_moves_as_well_as_it_can() {
+        let ladder = [rung(180, 60), rung(180, 100), rung(180, 150), rung(360, 500)];
+        let held = Claim { ladder: &ladder, current: Some(0), may_rise: false, ..claim(0, 360) };
+        assert_eq!(shared(900, &[held]), [Some(2)]);
+        assert_eq!(shared(110, &[held]), [Some(1)]);
+    }
+
+    #[test]
     fn without_a_ladder_nothing_is_given() {
         assert_eq!(shared(9000, &[Claim { ladder: &[], ..claim(0, 720) }]), [None]);
         assert_eq!(share(Bitrate::MAX, &[]), []);
@@ -205,8 +219,8 @@ mod tests {
             }
             for (claim, given) in claims.iter().zip(&given) {
                 prop_assert!(*given <= claim.ceiling());
-                if !claim.may_rise {
-                    prop_assert!(*given <= claim.current);
+                if let Some(given) = *given && !claim.may_rise {
+                    prop_assert!(claim.current.is_some_and(|current| claim.ladder[given].height <= claim.ladder[current].height));
                 }
             }
         }

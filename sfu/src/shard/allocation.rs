@@ -199,7 +199,8 @@ impl<T: Transport> Shard<T> {
         let slot = &mut self.participants[index].slots[candidate.slot];
         let paused = given.is_none() && !candidate.ladder.is_empty();
         let news = slot.allotment.paused != paused;
-        if held_back && (given < candidate.current || paused && news) {
+        let height = |rung: Option<usize>| rung.and_then(|rung| Some(candidate.ladder.get(rung)?.height));
+        if held_back && (height(given) < height(candidate.current) || paused && news) {
             slot.allotment.restraint.on_fall(now);
         }
         let moved = slot.allotment.target != wished;

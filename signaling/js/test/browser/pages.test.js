@@ -73,6 +73,8 @@ test('a class can be joined and worked in with the keyboard alone', async (t) =>
   await page.keyboard.type('Chop');
   await page.getByRole('button', { name: 'Save steps' }).focus();
   await page.keyboard.press('Enter');
+  // Saved: the focus is back where the writing began.
+  await page.locator('#edit-steps:focus').waitFor();
   await page.locator('#tick-0').focus();
   await page.keyboard.press('Space');
   await page.waitForFunction(() => globalThis.room.state.isDone(globalThis.room.me.id, 0));
