@@ -11,6 +11,7 @@ fn publication(codec: Codec) -> PublicationState {
         codec,
         payload_type: 96,
         rtx_payload_type: None,
+        red_payload_type: None,
         parameters: String::new(),
         nack: true,
         pli: true,
