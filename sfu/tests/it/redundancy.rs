@@ -348,3 +348,24 @@ fn a_block_of_another_time_does_not_stand_in_for_what_was_lost() {
     assert_eq!(heard.iter().map(|packet| packet.sounds.len()).collect::<Vec<_>>(), [1]);
     assert!(heard[0].sounds.values().eq([b"on"]));
 }
+
+#[test]
+fn a_publisher_that_repeats_two_heals_two_losses_in_a_row() {
+    let mut room = Room::new(WANTED, &[UNASKED]);
+    room.talk(10, |_| false);
+    let lost = [room.frame(10), room.frame(11)];
+    drop(lost);
+    let mut packet = room.frame(12);
+    packet.truncate(12);
+    for back in [2, 1] {
+        let header = 1 << 31 | u32::from(OPUS) << 24 | (back * FRAME_TICKS) << 10;
+        packet.extend_from_slice(&(header | room.said[12 - back as usize].len() as u32).to_be_bytes());
+    }
+    packet.extend_from_slice(&[OPUS]);
+    room.said[10..].iter().for_each(|sound| packet.extend_from_slice(sound));
+    room.deliver(packet);
+    let heard = room.pass().remove(0);
+    let sounds: Vec<_> = heard.iter().flat_map(|packet| packet.sounds.values()).collect();
+    assert_eq!(sounds, room.said[10..].iter().collect::<Vec<_>>());
+    assert!(heard.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+}
