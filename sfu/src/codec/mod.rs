@@ -5,6 +5,7 @@ pub mod dependency;
 mod keyframe;
 mod layer;
 mod picture;
+pub mod red;
 pub mod vp8;
 pub mod vp9;
 

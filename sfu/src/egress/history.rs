@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::codec::red::EarlierPayload;
 use crate::codec::{PayloadInfo, PictureIds};
 use crate::rtp::AudioLevel;
 
@@ -28,6 +29,8 @@ pub struct SourcePacket {
     pub descriptor: Bytes,
     /// The payload, shared.
     pub payload: Bytes,
+    /// What the packet before it carried, for audio: sent along where the subscriber wants redundancy.
+    pub earlier: Option<EarlierPayload>,
 }
 
 /// The last packets of one encoding.
@@ -85,6 +88,8 @@ pub struct Sent {
     pub frame_number: Option<u16>,
     /// Nothing but the number was sent: it was free when the packet turned out not to be for this viewer.
     pub empty: bool,
+    /// It carries what the packet before it did once more (RFC 2198).
+    pub redundant: bool,
     /// What else was in its header, once it was written.
     pub marks: Marks,
 }

@@ -128,6 +128,7 @@ fn sent(sequence: u64) -> Sent {
         picture: None,
         frame_number: None,
         empty: false,
+        redundant: false,
         marks: Marks::default(),
     }
 }

@@ -16,6 +16,8 @@ pub struct ReceiveStream {
     received: u64,
     /// Which of the last numbers were received: a ring of bits.
     window: [u64; WINDOW_WORDS],
+    /// Which of them were healed: they came inside another packet.
+    healed: [u64; WINDOW_WORDS],
     transit: Option<i64>,
     origin: Option<Instant>,
     /// In 1/16 of a tick, as RFC 3550 section A.8 keeps it.
@@ -51,6 +53,7 @@ impl ReceiveStream {
             first: 0,
             received: 0,
             window: [0; WINDOW_WORDS],
+            healed: [0; WINDOW_WORDS],
             transit: None,
             origin: None,
             jitter: 0,
@@ -79,6 +82,7 @@ impl ReceiveStream {
                 extended += CYCLE;
             }
             self.window = [0; WINDOW_WORDS];
+            self.healed = [0; WINDOW_WORDS];
             self.received += extended - highest - 1;
             highest = extended - 1;
             self.transit = None;
@@ -94,11 +98,30 @@ impl ReceiveStream {
             // One in order only: a repaired packet was held up by its repair.
             self.measure_jitter(now, timestamp);
         } else if self.is_marked(extended) {
+            // It was late, not lost.
+            let (word, bit) = Self::place(extended);
+            self.received += u64::from(self.healed[word] & bit != 0);
+            self.healed[word] &= !bit;
             return Arrival::Duplicate;
         }
         self.mark(extended, true);
         self.received += 1;
         Arrival::New { sequence: extended }
+    }
+
+    /// The contents of a missing packet came inside another one: its number is new no more, but reports go on to count it as lost, or its sender would
+    /// not know the line. Whether it was missing.
+    #[inline]
+    pub fn on_healed(&mut self, sequence: u64) -> bool {
+        let missing = self.highest.is_some_and(|highest| {
+            sequence >= self.first && sequence < highest && sequence + WINDOW_PACKETS > highest
+        }) && !self.is_marked(sequence);
+        if missing {
+            self.mark(sequence, true);
+            let (word, bit) = Self::place(sequence);
+            self.healed[word] |= bit;
+        }
+        missing
     }
 
     /// A sender report of this stream arrived.
@@ -151,6 +174,7 @@ impl ReceiveStream {
         } else {
             self.window[word] &= !bit;
         }
+        self.healed[word] &= !bit;
     }
 
     fn is_marked(&self, sequence: u64) -> bool {

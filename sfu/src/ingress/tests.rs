@@ -44,6 +44,34 @@ fn a_repaired_packet_does_not_count_as_jitter() {
 }
 
 #[test]
+fn what_was_healed_is_reported_lost_until_it_comes_after_all() {
+    let now = Instant::now();
+    let mut stream = ReceiveStream::new(48_000);
+    for number in [10, 11, 14] {
+        stream.on_packet(now, number, 0);
+    }
+    let lost = |stream: &mut ReceiveStream| stream.reception_report(now, Ssrc(1)).unwrap().cumulative_lost;
+    // The first cycle is 1.
+    let extended = |number: u64| 65_536 + number;
+    assert!(stream.on_healed(extended(12)) && stream.on_healed(extended(13)));
+    assert!(!stream.on_healed(extended(12)), "only once");
+    for never in [9, 10, 14, 15] {
+        assert!(!stream.on_healed(extended(never)), "{never} was not missing");
+    }
+    assert_eq!(lost(&mut stream), 2);
+    for _ in 0..2 {
+        assert_eq!(stream.on_packet(now, 13, 0), Arrival::Duplicate);
+        assert_eq!(lost(&mut stream), 1);
+    }
+    // Its place in the window is another one's by then.
+    for number in 15..3_000 {
+        assert!(matches!(stream.on_packet(now, number, 0), Arrival::New { .. }));
+        stream.on_packet(now, number, 0);
+    }
+    assert_eq!(lost(&mut stream), 1);
+}
+
+#[test]
 fn a_late_arrival_does_not_take_back_others() {
     let start = Instant::now();
     let at = |ms| start + Duration::from_millis(ms);

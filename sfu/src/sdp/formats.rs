@@ -15,8 +15,9 @@ pub(super) struct Format {
     pub(super) fir: bool,
 }
 
-/// Finds the codecs of ours on an m-line, in the client's order. What is not ours (other codecs, red, ulpfec, flexfec,
-/// comfort noise, telephone events) is left out, and so is a second payload type that says the same as one before it.
+/// Finds the codecs of ours on an m-line, in the client's order. What is not ours (other codecs, ulpfec, flexfec,
+/// comfort noise, telephone events) is left out, and so is a second payload type that says the same as one before it. Redundant audio is
+/// agreed on where the client lists it before its codec: those listed after it are what a browser offers unasked.
 pub(super) fn formats(
     section: &Section<'_>,
     kind: Kind,
@@ -29,19 +30,22 @@ pub(super) fn formats(
     };
     let silent_h264 = direction.sends() && !offered.listed.iter().any(Entry::fragments_h264);
     let mut formats: Vec<Format> = Vec::new();
-    for entry in &offered.listed {
+    for (place, entry) in offered.listed.iter().enumerate() {
         let Some((codec, parameters)) = entry.codec(kind, silent_h264) else { continue };
         let repeated = |other: &Format| other.format.codec == codec && other.format.parameters == parameters;
         if formats.iter().any(repeated) {
             continue;
         }
         let rtx_payload_type = retransmissions.get(usize::from(entry.payload_type)).copied().flatten();
+        let preferred = offered.listed.iter().take(place);
+        let red = preferred.filter(|_| kind == Kind::Audio).find(|other| other.repeats(entry.payload_type));
         let feedback = entry.feedback.with(offered.feedback_for_all);
         formats.push(Format {
             format: PayloadFormat {
                 codec,
                 payload_type: entry.payload_type,
                 rtx_payload_type,
+                red_payload_type: red.map(|red| red.payload_type),
                 parameters,
                 nack: feedback.nack,
                 pli: feedback.pli,
@@ -161,6 +165,16 @@ impl<'a> Offered<'a> {
 }
 
 impl Entry<'_> {
+    /// Whether it is audio of this payload type with redundancy: all its blocks are of that one (RFC 2198 section 5).
+    fn repeats(&self, payload_type: u8) -> bool {
+        let mut blocks = self.parameters.split('/').map(|block| parse_number::<u8>(block.trim()));
+        self.encoding.eq_ignore_ascii_case("red/48000/2")
+            && muxes(self.payload_type)
+            && self.payload_type != payload_type
+            && (2..=MAX_RED_BLOCKS).contains(&blocks.clone().count())
+            && blocks.all(|block| block == Some(payload_type))
+    }
+
     /// Whether it is H.264 that names the packetization mode which every browser has.
     fn fragments_h264(&self) -> bool {
         let is_h264 = self.encoding.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("H264/"));
@@ -249,6 +263,8 @@ fn muxes(payload_type: u8) -> bool {
 }
 
 const PAYLOAD_TYPES: usize = 128;
+/// More are nobody's.
+const MAX_RED_BLOCKS: usize = 10;
 
 /// Of every video codec, and of its retransmissions.
 const VIDEO_CLOCK_RATE: u32 = 90_000;

@@ -98,6 +98,8 @@ pub struct PayloadFormat {
     pub payload_type: u8,
     /// The payload type of its retransmissions.
     pub rtx_payload_type: Option<u8>,
+    /// The payload type in which its packets carry earlier ones once more (RFC 2198), for audio, where the client prefers that.
+    pub red_payload_type: Option<u8>,
     /// Format parameters as agreed, without the payload type, e.g. `minptime=10;useinbandfec=1`. Empty when there are none.
     pub parameters: String,
     /// Generic NACK agreed (RFC 4585).

@@ -79,6 +79,7 @@ mod tests {
             codec,
             payload_type,
             rtx_payload_type: None,
+            red_payload_type: None,
             parameters: parameters.to_owned(),
             nack: true,
             pli: true,

@@ -92,7 +92,10 @@ fn bundled(offer: &Offer) -> Vec<Mid> {
 }
 
 fn payload_types(decision: &MediaLine) -> String {
-    let numbers = decision.codecs.iter().flat_map(|codec| [Some(codec.payload_type), codec.rtx_payload_type]);
+    let numbers = decision
+        .codecs
+        .iter()
+        .flat_map(|codec| [codec.red_payload_type, Some(codec.payload_type), codec.rtx_payload_type]);
     numbers.flatten().map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
 }
 
@@ -195,6 +198,10 @@ impl Text {
             let number = format.payload_type;
             let channels = if format.codec == Codec::Opus { "/2" } else { "" };
             let (name, clock) = (format.codec.name(), format.codec.clock_rate());
+            if let Some(red) = format.red_payload_type {
+                self.line(format_args!("a=rtpmap:{red} red/{clock}{channels}"));
+                self.line(format_args!("a=fmtp:{red} {number}/{number}"));
+            }
             self.line(format_args!("a=rtpmap:{number} {name}/{clock}{channels}"));
             if !format.parameters.is_empty() {
                 self.line(format_args!("a=fmtp:{number} {}", format.parameters));

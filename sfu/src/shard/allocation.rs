@@ -182,7 +182,8 @@ impl<T: Transport> Shard<T> {
             .filter_map(|slot| {
                 let source = slot.source?;
                 let owner = self.participants.get(source.participant)?;
-                Some(owner.publications[owner.publication(source.publication)?].bitrate(now))
+                let once = owner.publications[owner.publication(source.publication)?].bitrate(now);
+                Some(if slot.repeats() { once + once } else { once })
             })
             .sum()
     }

@@ -214,6 +214,7 @@ impl<T: Transport> Participant<T> {
         let fits = |publication: &PublicationState| {
             publication.format.payload_type == header.payload_type
                 || publication.format.rtx_payload_type == Some(header.payload_type)
+                || publication.format.red_payload_type == Some(header.payload_type)
         };
         let at = match values.mid {
             Some(mid) => self.publications.iter().position(|publication| publication.mid() == mid)?,
@@ -263,7 +264,9 @@ impl<T: Transport> Participant<T> {
             let original = payload.first_chunk::<2>()?;
             sequence = u16::from_be_bytes(*original);
             payload = payload.slice(2..);
-        } else if header.payload_type != publication.format.payload_type {
+        }
+        let redundant = !binding.repair && publication.format.red_payload_type == Some(header.payload_type);
+        if !binding.repair && !redundant && header.payload_type != publication.format.payload_type {
             return None;
         }
         counters.payload_bytes_received += payload.len() as u64;
@@ -277,7 +280,11 @@ impl<T: Transport> Participant<T> {
             repaired: binding.repair,
         };
         let repaired = received.repaired;
-        let taken = publication.take(now, binding.encoding, received)?;
+        let taken = if redundant {
+            publication.take_redundant(now, binding.encoding, received)?
+        } else {
+            publication.take(now, binding.encoding, received)?
+        };
         counters.packets_repaired += u64::from(repaired);
         if let Some(round_trip) = taken.round_trip {
             self.line.on_round_trip(round_trip);

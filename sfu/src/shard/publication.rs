@@ -8,8 +8,9 @@ use bytes::Bytes;
 
 use crate::bandwidth::{Bitrate, Rung};
 use crate::codec::dependency::{DependencyError, DependencyReader};
+use crate::codec::red::EarlierPayload;
 use crate::codec::vp9::Vp9Descriptor;
-use crate::codec::{Codec, FrameDependency, Layer, PayloadInfo};
+use crate::codec::{Codec, FrameDependency, Kind, Layer, PayloadInfo};
 use crate::config::Limits;
 use crate::egress::{SourceClock, SourceHistory, SourcePacket, Target};
 use crate::id::{Mid, PublicationId, Rid, Ssrc};
@@ -46,6 +47,8 @@ pub(super) struct Encoding {
     /// Packets that wait for the structure that their descriptors mean, in the order of their arrival.
     held: VecDeque<Held>,
     structure_came: bool,
+    /// Packets that came inside another one and were not handed on yet.
+    healed: VecDeque<SourcePacket>,
     spatial: [SpatialLayer; SPATIAL_LAYERS],
     /// The highest sequence number that came.
     highest: u64,
@@ -171,11 +174,14 @@ impl PublicationState {
         Some(Taken { packet: Some(packet), reconsider, round_trip })
     }
 
-    /// The next of the packets that waited for what has come by now. To be asked after each packet that was taken.
+    /// The next of the packets that waited for what has come by now, or came with it. To be asked after each packet that was taken.
     #[inline]
     pub(super) fn release(&mut self, index: u8) -> Option<SourcePacket> {
         let codec = self.info.codec;
         let encoding = self.encodings.get_mut(usize::from(index))?;
+        if let Some(packet) = encoding.healed.pop_front() {
+            return Some(packet);
+        }
         while encoding.structure_came {
             let Some(held) = encoding.held.pop_front() else {
                 encoding.structure_came = false;
@@ -429,10 +435,21 @@ impl Encoding {
             audio_level: received.audio_level,
             info,
             descriptor: received.descriptor,
+            earlier: self.earlier(codec, sequence, received.timestamp, received.payload.len()),
             payload: received.payload,
         };
         self.history.insert(packet.clone());
         (packet, reconsider)
+    }
+
+    /// What the packet before this one carried, for audio.
+    #[inline]
+    fn earlier(&self, codec: Codec, sequence: u64, timestamp: u32, len: usize) -> Option<EarlierPayload> {
+        if codec.kind() != Kind::Audio {
+            return None;
+        }
+        let before = self.history.lookup(sequence.checked_sub(1)?)?;
+        EarlierPayload::new(timestamp.wrapping_sub(before.timestamp), &before.payload, len)
     }
 
     /// A spatial layer sends; whether it was silent.
@@ -485,6 +502,7 @@ impl Encoding {
             dependencies: DependencyReader::default(),
             held: VecDeque::new(),
             structure_came: false,
+            healed: VecDeque::new(),
             spatial: [SpatialLayer::default(); SPATIAL_LAYERS],
             highest: 0,
             last_key: None,
@@ -492,6 +510,8 @@ impl Encoding {
         }
     }
 }
+
+mod redundancy;
 
 /// An encoding that sent nothing for so long is not counted on.
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);

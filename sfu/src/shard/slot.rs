@@ -49,6 +49,7 @@ pub(super) struct Source {
     codec: Codec,
     payload_type: u8,
     rtx_payload_type: Option<u8>,
+    red_payload_type: Option<u8>,
 }
 
 /// What a slot is to show.
@@ -111,6 +112,11 @@ impl Slot {
         self.source.map(|source| source.publication)
     }
 
+    /// Whether each packet carries the one before it once more.
+    pub(super) fn repeats(&self) -> bool {
+        self.source.is_some_and(|source| source.red_payload_type.is_some())
+    }
+
     /// Empties the slot. The output goes on later where it stopped.
     pub(super) fn clear(&mut self) {
         self.source = None;
@@ -129,13 +135,20 @@ impl Slot {
     ) -> bool {
         let Some(format) = published.among(&self.formats) else { return false };
         let codec = format.codec;
-        let (payload_type, rtx_payload_type) = (format.payload_type, format.rtx_payload_type);
+        let source = Source {
+            publication,
+            participant,
+            max_height,
+            codec,
+            payload_type: format.payload_type,
+            rtx_payload_type: format.rtx_payload_type,
+            red_payload_type: format.red_payload_type,
+        };
         self.clear();
         if codec.kind() == Kind::Audio {
             self.selector = LayerSelector::passthrough();
         }
-        self.source =
-            Some(Source { publication, participant, max_height, codec, payload_type, rtx_payload_type });
+        self.source = Some(source);
         true
     }
 
@@ -179,6 +192,10 @@ impl Slot {
             picture,
             frame_number: packet.info.dependency.map(|frame| self.frames.forward(frame.frame_number)),
             empty: false,
+            // What came before a switch was not for this slot.
+            redundant: selection == Selection::Forward
+                && source.red_payload_type.is_some()
+                && packet.earlier.is_some(),
             marks: Marks::default(),
         };
         self.clock.on_sent(munged.timestamp, time);
@@ -201,6 +218,7 @@ impl Slot {
             picture: None,
             frame_number: None,
             empty: true,
+            redundant: false,
             marks: Marks::default(),
         };
         Some(Munged { sent, switched: false })
@@ -226,7 +244,7 @@ impl Slot {
             marks.transport_number = id.map(|_| number);
             let header = EgressHeader { transport_cc: id.map(|id| (id, number)), ..header };
             let header_len = write_header(buffer, &header);
-            octets = write_payload(buffer, packet, &sent);
+            octets = write_payload(buffer, packet, &sent, source.payload_type);
             transport.seal_rtp(buffer, start, header_len, roc);
         });
         self.sent.on_sent(now, Sent { marks, ..sent }, size);
@@ -274,7 +292,7 @@ impl Slot {
             };
             let size = downlink.send(now, false, |buffer, start, _| {
                 let header_len = write_header(buffer, &header);
-                write_payload(buffer, packet, sent);
+                write_payload(buffer, packet, sent, source.payload_type);
                 transport.seal_rtp(buffer, start, header_len, rollover(sent.sequence));
             });
             return Some(size);
@@ -287,7 +305,7 @@ impl Slot {
             let header = EgressHeader { transport_cc: id.map(|id| (id, number)), ..header };
             let header_len = write_header(buffer, &header);
             buffer.extend_from_slice(&(sent.sequence as u16).to_be_bytes());
-            write_payload(buffer, packet, sent);
+            write_payload(buffer, packet, sent, source.payload_type);
             transport.seal_rtp(buffer, start, header_len, rollover(sequence));
         });
         Some(size)
@@ -362,7 +380,7 @@ impl Slot {
 
     fn header<'a>(&self, source: &Source, packet: &'a SourcePacket, sent: &Sent) -> EgressHeader<'a> {
         EgressHeader {
-            payload_type: source.payload_type,
+            payload_type: source.red_payload_type.filter(|_| sent.redundant).unwrap_or(source.payload_type),
             marker: sent.marker,
             sequence: sent.sequence as u16,
             timestamp: sent.timestamp,
@@ -397,11 +415,15 @@ pub(super) struct SlotStart {
 
 /// The payload as this subscriber gets it: copied once, its codec's running numbers replaced by theirs. Returns its length.
 #[inline]
-fn write_payload(buffer: &mut Vec<u8>, packet: &SourcePacket, sent: &Sent) -> usize {
+fn write_payload(buffer: &mut Vec<u8>, packet: &SourcePacket, sent: &Sent, payload_type: u8) -> usize {
     if sent.empty {
         return 0;
     }
     let start = buffer.len();
+    if let Some(earlier) = packet.earlier.as_ref().filter(|_| sent.redundant) {
+        earlier.write(buffer, payload_type, &packet.payload);
+        return buffer.len() - start;
+    }
     buffer.extend_from_slice(&packet.payload);
     if let (Some(numbers), Some(ids), Some(payload)) =
         (&packet.info.numbers, &sent.picture, buffer.get_mut(start..))

@@ -8,6 +8,7 @@ mod crowd;
 mod fault;
 mod layers;
 mod lines;
+mod redundancy;
 mod repeat;
 mod restart;
 mod simulation;

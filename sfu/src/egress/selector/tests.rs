@@ -27,6 +27,7 @@ fn packet(sequence: u64, picture: u32, info: PayloadInfo) -> SourcePacket {
         info: PayloadInfo { starts_frame: true, ends_frame: true, ..info },
         descriptor: Bytes::new(),
         payload: Bytes::new(),
+        earlier: None,
     }
 }
 

@@ -301,6 +301,48 @@ fn the_dependency_descriptor_needs_leave_to_mix_extension_forms() {
 }
 
 #[test]
+fn redundant_audio_is_agreed_on_where_it_is_preferred() {
+    let with = |payload_types: &str, red: &str| {
+        let lines = format!("a=rtpmap:63 {red}\r\n");
+        let text = audio(&lines).replace("SAVPF 111", &format!("SAVPF {payload_types}"));
+        let (answer, negotiated) = negotiate(&text, None).unwrap();
+        assert_eq!(negotiated.media[0].codecs.len(), 1);
+        let said =
+            answer.contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\na=rtpmap:111 opus/48000/2\r\n");
+        let listed = answer.contains("SAVPF 63 111\r\n");
+        let agreed = negotiated.media[0].codecs[0].red_payload_type;
+        assert_eq!(
+            (said, listed, answer.contains("red")),
+            match agreed {
+                Some(63) => (true, true, true),
+                _ => (false, false, false),
+            }
+        );
+        agreed
+    };
+    assert_eq!(with("63 111", "red/48000/2\r\na=fmtp:63 111/111"), Some(63));
+    assert_eq!(with("63 111", "RED/48000/2\r\na=fmtp:63 111/111/111"), Some(63));
+    // What browsers offer unasked.
+    assert_eq!(with("111 63", "red/48000/2\r\na=fmtp:63 111/111"), None);
+    for other in [
+        "111",
+        "111/0",
+        "0/0",
+        "111/",
+        "63/63",
+        "111/111 ",
+        "x",
+        "111/111/111/111/111/111/111/111/111/111/111",
+    ] {
+        let expected = (other == "111/111 ").then_some(63);
+        assert_eq!(with("63 111", &format!("red/48000/2\r\na=fmtp:63 {other}")), expected, "{other:?}");
+    }
+    for other in ["red/48000/2", "red/48000\r\na=fmtp:63 111/111", "red/8000/2\r\na=fmtp:63 111/111"] {
+        assert_eq!(with("63 111", other), None, "{other}");
+    }
+}
+
+#[test]
 fn opus_says_what_the_client_said() {
     let (_, negotiated) =
         negotiate(&audio("a=fmtp:111 useinbandfec=0;minptime=20;usedtx=1;foo=1\r\n"), None).unwrap();

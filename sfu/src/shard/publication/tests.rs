@@ -15,6 +15,7 @@ fn publication_of(codec: Codec, rids: &[Rid]) -> PublicationState {
         codec,
         payload_type: 96,
         rtx_payload_type: None,
+        red_payload_type: None,
         parameters: String::new(),
         nack: true,
         pli: true,

@@ -72,6 +72,7 @@ impl Line {
             codec: scheme.codec,
             payload_type: 96,
             rtx_payload_type: None,
+            red_payload_type: None,
             parameters: String::new(),
             nack: true,
             pli: true,
