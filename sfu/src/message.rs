@@ -8,7 +8,7 @@ use crate::id::{Mid, ParticipantId, PublicationId, RoomId};
 use crate::report::ParticipantReport;
 use crate::sdp::OfferError;
 use crate::sink::{Publication, Sink};
-use crate::transport::ChannelId;
+use crate::transport::{ChannelId, SendDataError};
 use crate::view::{SlotAssignment, View};
 
 /// What the embedder tells the core. Commands about an unknown participant or room are ignored: it has just left.
@@ -48,7 +48,9 @@ pub enum Command {
         view: View,
     },
     /// Sends one message on a data channel. What does not fit the send queue is dropped, counted, and told by
-    /// [`Event::DataDropped`].
+    /// [`Event::DataDropped`]; before it comes to that, [`Event::BufferedHigh`] says to wait.
+    ///
+    /// A reliable channel's queue takes [`crate::Limits::channel_queue_bytes`], a lossy one's a sixteenth.
     SendData {
         /// To whom.
         participant: ParticipantId,
@@ -189,6 +191,23 @@ pub enum Event {
     /// A [`Command::SendData`] found the queue full, or the channel gone: the message was dropped.
     DataDropped {
         /// For whom it was.
+        participant: ParticipantId,
+        /// On which channel.
+        channel: ChannelId,
+        /// Why; [`SendDataError::code`] is a word for it.
+        reason: SendDataError,
+    },
+    /// The client takes less than is sent on a data channel: half of its queue is used. Who sends should keep back what can wait until
+    /// [`Event::BufferedLow`], or until the channel is closed.
+    BufferedHigh {
+        /// Who.
+        participant: ParticipantId,
+        /// On which channel.
+        channel: ChannelId,
+    },
+    /// After [`Event::BufferedHigh`]: the queue has emptied to an eighth. Said once each time.
+    BufferedLow {
+        /// Who.
         participant: ParticipantId,
         /// On which channel.
         channel: ChannelId,

@@ -37,20 +37,20 @@ use simmer_sfu::transport::{
 
 const PUBLISHED: u32 = 0x0bad_cafe;
 const SLOT: u32 = 0x5107_0001;
-const TICK: Duration = Duration::from_millis(5);
+pub(super) const TICK: Duration = Duration::from_millis(5);
 
 const CM: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80;
 const GCM256: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm;
 const GCM128: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm;
 
 /// How a call is set up.
-struct Setup {
+pub(super) struct Setup {
     profiles: Vec<SrtpProtectionProfile>,
     role: DtlsRole,
     wrong_fingerprint: bool,
     /// Probability that a DTLS datagram is lost, and the seed.
-    loss: Option<(f64, u64)>,
-    limits: Limits,
+    pub(super) loss: Option<(f64, u64)>,
+    pub(super) limits: Limits,
 }
 
 impl Default for Setup {
@@ -66,34 +66,34 @@ impl Default for Setup {
 }
 
 /// A client, our transport, and the network between them.
-struct Call {
-    now: Instant,
-    client: RTCPeerConnection,
+pub(super) struct Call {
+    pub(super) now: Instant,
+    pub(super) client: RTCPeerConnection,
     client_address: SocketAddr,
     server_address: SocketAddr,
     sender: RTCRtpSenderId,
     channel: RTCDataChannelId,
     role: DtlsRole,
     fingerprint: Fingerprint,
-    transport: RtcTransport,
-    loss: Option<(f64, ChaCha8Rng)>,
+    pub(super) transport: RtcTransport,
+    pub(super) loss: Option<(f64, ChaCha8Rng)>,
     payload_type: u8,
     restarts: u32,
-    events: Vec<TransportEvent>,
+    pub(super) events: Vec<TransportEvent>,
     bound: Vec<Vec<u8>>,
     rtp: Vec<BytesMut>,
     rtcp: Vec<BytesMut>,
     dtls: Vec<BytesMut>,
-    client_connected: bool,
+    pub(super) client_connected: bool,
     client_open: Vec<RTCDataChannelId>,
     client_closed: Vec<RTCDataChannelId>,
-    client_data: Vec<(RTCDataChannelId, bool, Vec<u8>)>,
+    pub(super) client_data: Vec<(RTCDataChannelId, bool, Vec<u8>)>,
     client_rtp: Vec<rtp::Packet>,
     sent: usize,
 }
 
 impl Call {
-    fn new(setup: Setup) -> Self {
+    pub(super) fn new(setup: Setup) -> Self {
         let now = Instant::now();
         let client_address: SocketAddr = "127.0.0.1:5000".parse().expect("an address");
         let server_address: SocketAddr = "127.0.0.1:4000".parse().expect("an address");
@@ -178,7 +178,7 @@ impl Call {
     }
 
     /// Five milliseconds: everything under way arrives, every timer that is due runs.
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         self.now += TICK;
         self.run_client();
         while let Some(message) = self.client.poll_write() {
@@ -267,7 +267,7 @@ impl Call {
     }
 
     /// Steps until it is so, at most this long.
-    fn until(&mut self, limit: Duration, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+    pub(super) fn until(&mut self, limit: Duration, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let end = self.now + limit;
         while !done(self) {
             assert!(self.now < end, "not within {limit:?}: {what}; events {:?}", self.events);
@@ -275,13 +275,13 @@ impl Call {
         }
     }
 
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         self.until(Duration::from_secs(5), "connected", |call| {
             call.client_connected && call.events.contains(&TransportEvent::Connected)
         });
     }
 
-    fn connect_with_channel(&mut self) -> ChannelId {
+    pub(super) fn connect_with_channel(&mut self) -> ChannelId {
         self.connect();
         self.until(Duration::from_secs(5), "channel open", |call| {
             call.client_open.contains(&call.channel) && call.opened().next().is_some()
@@ -290,21 +290,21 @@ impl Call {
         channel
     }
 
-    fn opened(&self) -> impl Iterator<Item = (ChannelId, &str)> {
+    pub(super) fn opened(&self) -> impl Iterator<Item = (ChannelId, &str)> {
         self.events.iter().filter_map(|event| match event {
             TransportEvent::ChannelOpened { channel, label } => Some((*channel, label.as_str())),
             _ => None,
         })
     }
 
-    fn received(&self) -> impl Iterator<Item = &Data> {
+    pub(super) fn received(&self) -> impl Iterator<Item = &Data> {
         self.events.iter().filter_map(|event| match event {
             TransportEvent::Data { data, .. } => Some(data),
             _ => None,
         })
     }
 
-    fn closed(&self) -> Option<DisconnectReason> {
+    pub(super) fn closed(&self) -> Option<DisconnectReason> {
         self.events.iter().find_map(|event| match event {
             TransportEvent::Closed(reason) => Some(*reason),
             _ => None,

@@ -245,7 +245,9 @@ fn room_number(event: &Event) -> Option<u32> {
         | Event::ChannelOpened { participant, .. }
         | Event::ChannelClosed { participant, .. }
         | Event::Data { participant, .. }
-        | Event::DataDropped { participant, .. } => of(participant),
+        | Event::DataDropped { participant, .. }
+        | Event::BufferedHigh { participant, .. }
+        | Event::BufferedLow { participant, .. } => of(participant),
         Event::Published { publication, .. } => of(&publication.id.participant),
         Event::Unpublished { publication, .. } => of(&publication.participant),
         _ => None,
