@@ -3,6 +3,7 @@
 #[path = "../../examples/bare_host/host.rs"]
 mod host;
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -49,6 +50,15 @@ async fn everything_published_arrives_and_is_verified() {
     // The server may send before a client has made its keys of the handshake's last flight: a frame or two.
     assert!(report.feedback.undecryptable <= 3 * 20, "{report}");
     assert!(report.joins.join_ms.count == 3 && report.latency_us.count == report.video.received, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_arrives_over_ipv6() {
+    let host = Host::start((Ipv6Addr::LOCALHOST, 0).into()).await.expect("two free ports on ::1");
+    let report = run(&host, &["--publishers", "2", "--subscribers", "2", "--max-loss", "0"]).await;
+    assert!(report.is_met(), "{report}");
+    assert_eq!((report.joins.joined, report.video.streams_whole), (2, 4), "{report}");
+    assert!(report.video.received > 500 && report.video.received == report.video.expected, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

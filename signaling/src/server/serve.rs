@@ -1,7 +1,7 @@
 //! The server's life: start in order, say so, end in order.
 
 use std::io::IsTerminal;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ async fn bind(config: &Config, feed: &Feed) -> anyhow::Result<(TcpListener, Sfu)
             .await
             .with_context(|| format!("cannot bind {}/tcp", config.listen))?;
         let port = listener.local_addr()?.port();
-        let listen = config.media_listen.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+        let listen = config.media_listen.unwrap_or(SocketAddr::new(every_address(config), port));
         let advertise =
             if config.advertise.is_empty() { local_addresses(listen.ip()) } else { config.advertise.clone() };
         let events = feed.clone();
@@ -144,12 +144,24 @@ async fn bind(config: &Config, feed: &Feed) -> anyhow::Result<(TcpListener, Sfu)
     }
 }
 
+/// Where media listens when nobody says: on IPv4, and on both families when HTTP or what is advertised has IPv6.
+fn every_address(config: &Config) -> IpAddr {
+    if config.listen.is_ipv6() || config.advertise.iter().any(IpAddr::is_ipv6) {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    }
+}
+
 /// What clients are told when nobody says: loopback and each address of this machine that the socket listens on.
 fn local_addresses(listen: IpAddr) -> Vec<IpAddr> {
     if !listen.is_unspecified() {
         return vec![listen];
     }
     let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    if listen.is_ipv6() {
+        addresses.push(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    }
     let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
         tracing::warn!(%error, "the local addresses cannot be read; name them with --advertise");
         Vec::new()
