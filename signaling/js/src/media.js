@@ -20,7 +20,7 @@ import { SimmerError } from './errors.js';
  */
 
 /** How long a connection may stay `disconnected` before ICE is restarted, in milliseconds. */
-const RESTART_AFTER_MS = 2_500;
+const RESTART_AFTER_MS = 1_000;
 /** How long a restart may take before a fresh connection is made. */
 const FRESH_AFTER_MS = 6_000;
 const MOST_SLOTS = 64;
@@ -60,6 +60,8 @@ export class Media extends EventTarget {
    */
   start(slots) {
     this.#slots = { audio: Math.min(slots.audio, MOST_SLOTS), video: Math.min(slots.video, MOST_SLOTS) };
+    // Another network: the browser itself would take five seconds to find the old way dead.
+    globalThis.addEventListener?.('online', this.restartIce);
     this.#begin();
   }
 
@@ -187,8 +189,16 @@ export class Media extends EventTarget {
     return result;
   }
 
+  /** Looks for another way to the server; the one in use goes on until there is one, and everything stays published. */
+  restartIce = () => {
+    if (!this.#pc) return;
+    this.#iceRestart = true;
+    this.#negotiate();
+  };
+
   /** Ends the connection; the tracks stay the page's. */
   stop() {
+    globalThis.removeEventListener?.('online', this.restartIce);
     this.#end();
     this.#set('off');
   }
