@@ -30,6 +30,9 @@ pub struct Limits {
     /// Bytes waiting on one data channel, and one message for every 256 of them; a message beyond is dropped. A sixteenth on
     /// a channel that may lose messages.
     pub channel_queue_bytes: usize,
+    /// Bytes a client may send on its data channels in a second, each message (or packet of one) counted as 1 KiB more. What is beyond is
+    /// lost unread; SCTP repeats it and slows the client down.
+    pub channel_bytes_per_second: usize,
     /// Largest message on a data channel, bytes.
     pub message_bytes: usize,
     /// A connection without an authenticated check for so long has lost the client's consent (RFC 7675).
@@ -51,6 +54,7 @@ impl Default for Limits {
             encodings_per_publication: 4,
             channels_per_participant: 16,
             channel_queue_bytes: 1024 * 1024,
+            channel_bytes_per_second: 8 * 1024 * 1024,
             message_bytes: 64 * 1024,
             consent: Duration::from_secs(30),
             handshake: Duration::from_secs(30),

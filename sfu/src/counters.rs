@@ -42,6 +42,8 @@ pub struct Counters {
     pub messages_sent: u64,
     /// Data channel messages dropped because a queue was full or the channel was gone.
     pub messages_dropped: u64,
+    /// Datagrams with data channel messages that were dropped unread: their client sent more than it may.
+    pub data_refused: u64,
     /// Datagrams that the operating system did not take: its buffer was full, or the address unreachable.
     pub datagrams_unsent: u64,
     /// Commands dropped because the core's inbox was full.

@@ -379,6 +379,7 @@ impl<T: Transport> Shard<T> {
         let Some(participant) = self.participants.get_mut(index) else { return };
         let id = participant.id;
         let Some(transport) = &mut participant.transport else { return };
+        self.counters.data_refused += transport.take_data_refused();
         let mut connected = false;
         while let Some(event) = transport.poll_event() {
             self.events.push_back(match event {

@@ -81,6 +81,12 @@ pub trait Transport: Sized + Send {
     /// Queues one message. Refused when the channel is not open, its queue is full or the message too large; nothing is kept then.
     fn send_data(&mut self, now: Instant, channel: ChannelId, data: &Data) -> Result<(), SendDataError>;
 
+    /// How many packets with data channel messages were dropped unread since this was last asked, because the client sent more than
+    /// [`crate::Limits::channel_bytes_per_second`].
+    fn take_data_refused(&mut self) -> u64 {
+        0
+    }
+
     /// Closes in good order: what is to be sent comes out of [`poll_transmit`](Self::poll_transmit).
     fn close(&mut self, now: Instant);
 }

@@ -277,6 +277,10 @@ impl Transport for RtcTransport {
         result
     }
 
+    fn take_data_refused(&mut self) -> u64 {
+        self.sctp.take_refused()
+    }
+
     fn close(&mut self, now: Instant) {
         if self.phase == Phase::Ended {
             return;

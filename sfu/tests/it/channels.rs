@@ -307,3 +307,25 @@ fn channels_open_on_a_line_that_loses_a_fifth() {
     // What the client itself has to repeat it does in its own time: up to 15 s. Were all left to that, one in ten would take over 7 s.
     assert!(took[36] <= Duration::from_secs(5), "{took:?}");
 }
+
+#[test]
+fn a_client_that_sends_too_fast_is_slowed_down_and_loses_nothing() {
+    const MESSAGES: usize = 300;
+    let limits = Limits { channel_bytes_per_second: 40 * 1024, ..Limits::default() };
+    let mut call = Call::new(Setup { limits, ..Default::default() });
+    call.connect_with_channel();
+    let (id, from) = (call.client_open[0], call.now);
+    for number in 0..MESSAGES {
+        let payload = BytesMut::from(&[number as u8; 200][..]);
+        call.client.data_channel(id).expect("channel").send(from, payload).expect("sent");
+    }
+    call.until(Duration::from_secs(600), "all of them", |call| call.received().count() == MESSAGES);
+    // 300 messages of 1224 bytes each as they are counted, but for a second's worth.
+    let took = call.now - from;
+    assert!(took >= Duration::from_secs(7), "{took:?}");
+    let whole =
+        call.received().enumerate().all(|(at, data)| *data == Data::Binary(vec![at as u8; 200].into()));
+    assert!(whole, "in order and once");
+    assert!(call.transport.take_data_refused() > 0);
+    assert_eq!(call.closed(), None);
+}

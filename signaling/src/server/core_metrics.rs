@@ -49,7 +49,7 @@ fn gauges(core: &Counters) -> [Row; 2] {
     ]
 }
 
-fn totals(core: &Counters) -> [Row; 19] {
+fn totals(core: &Counters) -> [Row; 20] {
     [
         ("simmer_media_datagrams_received_total", "Datagrams received.", core.datagrams_received),
         (
@@ -104,6 +104,11 @@ fn totals(core: &Counters) -> [Row; 19] {
         ("simmer_data_messages_received_total", "Data channel messages received.", core.messages_received),
         ("simmer_data_messages_sent_total", "Data channel messages sent.", core.messages_sent),
         ("simmer_data_messages_dropped_total", "Data channel messages dropped.", core.messages_dropped),
+        (
+            "simmer_data_datagrams_refused_total",
+            "Datagrams with data channel messages dropped unread: their client sent too much.",
+            core.data_refused,
+        ),
         (
             "simmer_media_datagrams_unsent_total",
             "Datagrams that the operating system did not take.",

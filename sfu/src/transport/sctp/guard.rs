@@ -118,6 +118,12 @@ impl ChunkGuard {
     }
 }
 
+/// How many messages, or parts of one, a packet carries.
+pub(super) fn data_chunks(packet: &[u8]) -> usize {
+    let body = packet.get(12..).unwrap_or_default();
+    Chunks(body).filter(|chunk| chunk.as_ref().is_some_and(|chunk| chunk.kind == DATA)).count()
+}
+
 struct Chunk<'a> {
     kind: u8,
     flags: u8,
@@ -266,6 +272,7 @@ mod tests {
             let chunks: Vec<_> = kinds.iter().map(|(kind, flags, value)| chunk(kind % 20, *flags, value)).collect();
             let mut packet = packet(tag, &chunks);
             packet.truncate(cut);
+            assert!(data_chunks(&packet) <= chunks.len());
             let _ = started(1).inspect(&packet, established);
         }
     }

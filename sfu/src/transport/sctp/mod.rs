@@ -1,12 +1,13 @@
 //! The SCTP association inside DTLS and the data channels on it (RFC 8831, RFC 8832).
 //!
-//! [`guard`] lets only harmless packets through to the SCTP machine; [`channel`] is how a channel's messages look, [`backlog`] what
+//! [`intake`] bounds how much comes in, [`guard`] lets only harmless packets through to the SCTP machine; [`channel`] is how a channel's messages look, [`backlog`] what
 //! waits on one; [`patience`] keeps the machine from waiting too long, [`answer`] the client.
 
 mod answer;
 mod backlog;
 mod channel;
 mod guard;
+mod intake;
 mod patience;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -25,6 +26,7 @@ use self::answer::Answer;
 use self::backlog::{Backlog, Mark};
 use self::channel::Opening;
 use self::guard::{ChunkGuard, Verdict};
+use self::intake::Intake;
 use self::patience::Patience;
 use super::context::TransportLimits;
 use super::{ChannelId, SendDataError, TransportEvent};
@@ -45,6 +47,7 @@ pub(super) struct Sctp {
     answer: Answer,
     connect_at: Option<Instant>,
     guard: ChunkGuard,
+    intake: Intake,
     patience: Patience,
     channels: BTreeMap<u16, Backlog>,
     transmits: VecDeque<Bytes>,
@@ -77,6 +80,7 @@ impl Sctp {
             answer: Answer::default(),
             connect_at: None,
             guard: ChunkGuard::new(window),
+            intake: Intake::new(limits.channel_bytes_per_second),
             patience: Patience::default(),
             channels: BTreeMap::new(),
             transmits: VecDeque::new(),
@@ -93,6 +97,11 @@ impl Sctp {
 
     /// Takes one SCTP packet.
     pub(super) fn handle(&mut self, now: Instant, packet: Bytes) {
+        let parts = guard::data_chunks(&packet);
+        // Before the guard, which counts what the machine has.
+        if parts > 0 && !self.intake.admits(now, packet.len(), parts) {
+            return;
+        }
         match self.guard.inspect(&packet, self.established) {
             Verdict::Drop => {}
             Verdict::Init { tag } => self.accept(now, tag, packet),
@@ -160,6 +169,11 @@ impl Sctp {
     /// The next packet to send.
     pub(super) fn poll_transmit(&mut self) -> Option<Bytes> {
         self.transmits.pop_front()
+    }
+
+    /// How many packets were refused since this was last asked: the client sent more than it may.
+    pub(super) fn take_refused(&mut self) -> u64 {
+        self.intake.take_refused()
     }
 
     /// What happened next.
@@ -361,6 +375,7 @@ pub fn fuzz(data: &[u8]) {
     let mut guard = ChunkGuard::new(MIN_WINDOW);
     for packet in super::fuzzing::datagrams(data) {
         let established = packet.first().is_some_and(|first| first & 0x80 != 0);
+        guard::data_chunks(packet);
         guard.inspect(packet, established);
         Opening::parse(&Bytes::copy_from_slice(packet));
         let Some((&identifier, payload)) = packet.split_first() else { continue };
