@@ -84,6 +84,7 @@ function tile(room, id, enlarge) {
       }
       node.toggleAttribute('data-dark', mine ? room.media.isSending('camera') !== true : !visible);
       node.toggleAttribute('data-big', large);
+      node.toggleAttribute('data-speaks', room.speakers.some(({ publication }) => publication === microphone?.id));
       face.textContent = initials(participant.name);
       name.textContent = mine ? `${participant.name} (you)` : participant.name;
       button.setAttribute('aria-pressed', String(large));

@@ -29,6 +29,9 @@ impl<T: Transport> Shard<T> {
         }
         let Some(packet) = taken.packet else { return };
         let encoding = packet.encoding;
+        if let Some(level) = packet.audio_level {
+            self.hear(now, index, at, level);
+        }
         self.fan_out(now, index, at, &packet);
         self.tap(index, at, packet);
         while let Some(packet) = self.participants[index].publications[at].release(encoding) {

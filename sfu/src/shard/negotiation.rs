@@ -173,6 +173,8 @@ impl<T: Transport> Shard<T> {
             let room = &mut self.rooms[participant.room];
             room.tell(SinkEvent::Unpublished { now, publication });
             self.events.push_back(Event::Unpublished { room: room.id, publication });
+            let room = participant.room;
+            self.unhear(now, room, publication);
             any = true;
         }
         any

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::audio::Speakers;
 use crate::id::RoomId;
 use crate::sink::{Sink, SinkEvent};
 
@@ -11,11 +12,13 @@ pub(super) struct Room {
     /// Indices of participants, in the order of joining.
     pub(super) members: Vec<usize>,
     pub(super) sink: Option<Box<dyn Sink>>,
+    /// Who of them speaks.
+    pub(super) speakers: Speakers,
 }
 
 impl Room {
     pub(super) fn new(id: RoomId) -> Self {
-        Self { id, members: Vec::new(), sink: None }
+        Self { id, members: Vec::new(), sink: None, speakers: Speakers::default() }
     }
 
     /// Tells the sink, if there is one. A sink that panics is gone, and nobody else.

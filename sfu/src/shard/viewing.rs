@@ -23,7 +23,7 @@ impl<T: Transport> Shard<T> {
     /// Makes one participant's slots carry what their view wishes, as far as they reach.
     pub(super) fn reconcile(&mut self, now: Instant, index: usize) {
         let before = self.participants[index].slot_assignments();
-        let (mut audio, video) = (self.audio_wishes(index), self.video_wishes(index));
+        let (mut audio, video) = (self.audio_wishes(now, index), self.video_wishes(index));
         self.fill_slots(now, index, Kind::Video, &video);
         self.prefer_pictures_slots(index, &mut audio);
         self.fill_slots(now, index, Kind::Audio, &audio);
@@ -48,7 +48,7 @@ impl<T: Transport> Shard<T> {
         self.served(index, Kind::Video, MAX_VIDEO_SLOTS, wishes)
     }
 
-    fn audio_wishes(&self, index: usize) -> Vec<Wish> {
+    pub(super) fn audio_wishes(&self, now: Instant, index: usize) -> Vec<Wish> {
         let participant = &self.participants[index];
         match &participant.view.audio {
             AudioWish::All => {
@@ -57,7 +57,9 @@ impl<T: Transport> Shard<T> {
                     .flat_map(|&member| &self.participants[member].publications)
                     .filter(|publication| publication.info.codec.kind() == Kind::Audio)
                     .map(PublicationState::id);
-                self.served(index, Kind::Audio, MAX_AUDIO_SLOTS, all)
+                let wishes = self.served(index, Kind::Audio, MAX_AUDIO_SLOTS + 1, all);
+                let slots = participant.slots_of(Kind::Audio).len().min(MAX_AUDIO_SLOTS);
+                if wishes.len() <= slots { wishes } else { self.loudest(now, index, slots, &wishes) }
             }
             AudioWish::Only(publications) => {
                 self.served(index, Kind::Audio, MAX_AUDIO_SLOTS, publications.iter().copied())
@@ -89,7 +91,7 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Whether somebody else in the room publishes it.
-    fn is_visible(&self, index: usize, publication: PublicationId, kind: Kind) -> bool {
+    pub(super) fn is_visible(&self, index: usize, publication: PublicationId, kind: Kind) -> bool {
         let Some(&publisher) = self.by_id.get(&publication.participant) else { return false };
         let (viewer, owner) = (&self.participants[index], &self.participants[publisher]);
         publisher != index
@@ -100,7 +102,7 @@ impl<T: Transport> Shard<T> {
     }
 
     /// A sound wants the slot with the number of its owner's picture.
-    fn prefer_pictures_slots(&self, index: usize, audio: &mut [Wish]) {
+    pub(super) fn prefer_pictures_slots(&self, index: usize, audio: &mut [Wish]) {
         let participant = &self.participants[index];
         let pictures = participant.slots_of(Kind::Video);
         for wish in audio {
@@ -112,7 +114,7 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Brings the slots of one kind to what is wished.
-    fn fill_slots(&mut self, now: Instant, index: usize, kind: Kind, wishes: &[Wish]) {
+    pub(super) fn fill_slots(&mut self, now: Instant, index: usize, kind: Kind, wishes: &[Wish]) {
         let participant = &self.participants[index];
         let slots = participant.slots_of(kind);
         let current: Vec<_> = slots.iter().map(|&at| participant.slots[at].publication()).collect();
@@ -159,7 +161,7 @@ impl<T: Transport> Shard<T> {
     }
 }
 
-/// More sounds at once than this are noise; the rest waits for a slot.
-const MAX_AUDIO_SLOTS: usize = 16;
+/// More sounds at once than this are noise; the rest waits until they speak.
+pub(super) const MAX_AUDIO_SLOTS: usize = 16;
 /// What fits an offer of 128 m-lines next to the sounds.
 const MAX_VIDEO_SLOTS: usize = 64;

@@ -13,3 +13,4 @@ mod repeat;
 mod restart;
 mod simulation;
 mod transport;
+mod voices;

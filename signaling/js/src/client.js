@@ -32,6 +32,8 @@ export { SimmerError } from './errors.js';
  * @property {string} [url] of the server; by default the one this page came from
  * @property {import('./socket.js').TokenSource} token a token, or a function that makes one before each connection
  * @property {string} [name] how others see this participant, unless the token names them
+ * @property {boolean} [redundantAudio] whether each packet of sound carries the one before it once more, so that a loss is not heard; true.
+ *   It doubles what sound costs
  * @property {number} [patienceMs] how long to go on trying before the first welcome; 15 s
  */
 
@@ -43,8 +45,8 @@ const FIRST_SLOTS = { audio: 3, video: 4 };
  * @param {JoinOptions} options
  * @returns {Promise<Room>}
  */
-export function join({ url = location.origin, token, name, patienceMs = 15_000 }) {
-  const room = new Room({ url: webSocketUrl(url), token, name });
+export function join({ url = location.origin, token, name, redundantAudio = true, patienceMs = 15_000 }) {
+  const room = new Room({ url: webSocketUrl(url), token, name, redundantAudio });
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new SimmerError('connect_failed', 'The server cannot be reached.'));
@@ -63,17 +65,20 @@ export function join({ url = location.origin, token, name, patienceMs = 15_000 }
  * A room one has joined. It reconnects by itself.
  *
  * Events, all `CustomEvent`: every event of the room's log by its `kind` (`chat`, `joined`, `step_ticked`, …; `detail`
- * is the event); `change` whenever `state` has changed; `connection` (`detail` is `connecting`, `open`, `waiting` or
+ * is the event); `change` whenever `state` has changed; `speakers` when others speak (`detail` is `speakers`); `connection` (`detail` is `connecting`, `open`, `waiting` or
  * `closed`); `media` (`detail` is `off`, `connecting`, `connected` or `lost`); `streams` when slots show something
  * else; `audioblocked` when `media.audio.blocked` changes; `problem` (`detail` is a `SimmerError`: media is not as it
  * should be); `closed` (`detail` is the `SimmerError` that says why) once, at the end.
  */
 export class Room extends EventTarget {
-  /** @param {{url: string, token: import('./socket.js').TokenSource, name?: string}} options */
-  constructor({ url, token, name }) {
+  /** @param {{url: string, token: import('./socket.js').TokenSource, name?: string, redundantAudio: boolean}} options */
+  constructor({ url, token, name, redundantAudio }) {
     super();
+    this.#redundantAudio = redundantAudio;
     /** The room as it stands. */
     this.state = new RoomState();
+    /** Who speaks now, who leads first. @type {readonly import('./messages.js').Speaker[]} */
+    this.speakers = [];
     this.#socket = new Socket({ url, token, name, seen: () => this.state.seq });
     this.#socket.addEventListener('state', this.#onSocketState);
     this.#socket.addEventListener('welcome', (event) => this.#onWelcome(detailOf(event)));
@@ -220,7 +225,8 @@ export class Room extends EventTarget {
 
   #startMedia() {
     const { publish } = this.me.may;
-    const media = new Media({ send: (message) => this.#socket.send(message), nextId: this.#nextId, publish });
+    const send = (/** @type {object} */ message) => this.#socket.send(message);
+    const media = new Media({ send, nextId: this.#nextId, publish, redundantAudio: this.#redundantAudio });
     this.#media = media;
     media.addEventListener('message', (event) => this.#onMessage(detailOf(event), true));
     media.addEventListener('channel', (event) => this.#onChannel(detailOf(event)));
@@ -262,6 +268,7 @@ export class Room extends EventTarget {
   /** @param {Welcome} welcome */
   #onWelcome(welcome) {
     this.#welcomed = welcome;
+    if (this.speakers.length > 0) this.#onSpeakers([]);
     if (welcome.snapshot) this.state.restore(welcome.seq, welcome.snapshot);
     this.#media?.reconnected(welcome.session.resumed);
     this.#actions.resend();
@@ -279,6 +286,7 @@ export class Room extends EventTarget {
       // On the channel an event may be missing that a dying WebSocket took with it; the resumption brings it.
       this.#onEvent(/** @type {RoomEvent} */ (message), onChannel);
     } else if (message.type === 'clock') this.#socket.noteClock(message.clock);
+    else if (message.type === 'speakers') this.#onSpeakers(message.speakers);
     else if (!this.#actions.settle(message)) this.#media?.take(message);
   }
 
@@ -292,6 +300,12 @@ export class Room extends EventTarget {
     if (event.kind === 'published') this.#keepMuted(event.publication);
     this.#emit(event.kind, event);
     this.#emit('change', event);
+  }
+
+  /** @param {import('./messages.js').Speaker[]} speakers */
+  #onSpeakers(speakers) {
+    this.speakers = speakers;
+    this.#emit('speakers', speakers);
   }
 
   /** @param {RoomEvent} event */
@@ -341,6 +355,7 @@ export class Room extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
+  #redundantAudio;
   #socket;
   #actions;
   #view;

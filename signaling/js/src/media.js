@@ -30,12 +30,14 @@ export class Media extends EventTarget {
    * @param {(message: object) => boolean} needs.send sends on the WebSocket; false when it is not open
    * @param {() => number} needs.nextId
    * @param {boolean} needs.publish whether the token allows it
+   * @param {boolean} needs.redundantAudio whether each packet of sound carries the one before it once more
    */
-  constructor({ send, nextId, publish }) {
+  constructor({ send, nextId, publish, redundantAudio }) {
     super();
     this.#send = send;
     this.#nextId = nextId;
     this.#mayPublish = publish;
+    if (!redundantAudio) this.#codecs = { ...CODECS, audio: CODECS.audio.filter((codec) => codec !== 'audio/red') };
   }
 
   /** @type {MediaState} */
@@ -257,7 +259,7 @@ export class Media extends EventTarget {
     const init = { direction: 'sendonly', streams: [new MediaStream([track])] };
     if (track.kind === 'video') init.sendEncodings = encodingsFor(height);
     const transceiver = this.#pc.addTransceiver(track, init);
-    narrow(transceiver, track.kind, RTCRtpSender.getCapabilities?.(track.kind));
+    narrow(transceiver, this.#codecs[kindOf(track)], RTCRtpSender.getCapabilities?.(track.kind));
     this.#senders.set(source, transceiver);
     if (!sending) void transceiver.sender.replaceTrack(null);
   }
@@ -266,7 +268,7 @@ export class Media extends EventTarget {
   #addSlot(kind) {
     if (!this.#pc) return;
     const transceiver = this.#pc.addTransceiver(kind, { direction: 'recvonly' });
-    narrow(transceiver, kind, RTCRtpReceiver.getCapabilities?.(kind));
+    narrow(transceiver, this.#codecs[kind], RTCRtpReceiver.getCapabilities?.(kind));
     this.#received.push(transceiver);
   }
 
@@ -446,6 +448,7 @@ export class Media extends EventTarget {
   #send;
   #nextId;
   #mayPublish;
+  #codecs = CODECS;
   /** @type {RTCPeerConnection | null} */
   #pc = null;
   /** @type {RTCDataChannel | undefined} */
@@ -477,19 +480,20 @@ export class Media extends EventTarget {
   #timer;
 }
 
-/** What each kind is sent and received in; a narrow offer is a small one. */
-const CODECS = {
-  video: new Set(['video/vp8', 'video/rtx']),
-  audio: new Set(['audio/opus']),
-};
+/** What each kind is sent and received in, preferred first; a narrow offer is a small one. */
+const CODECS = { video: ['video/vp8', 'video/rtx'], audio: ['audio/red', 'audio/opus'] };
+
+/** @param {MediaStreamTrack} track */
+function kindOf(track) {
+  return track.kind === 'audio' ? 'audio' : 'video';
+}
 
 /**
  * @param {RTCRtpTransceiver} transceiver
- * @param {string} kind
+ * @param {string[]} wanted
  * @param {RTCRtpCapabilities | null | undefined} capabilities
  */
-function narrow(transceiver, kind, capabilities) {
-  const wanted = CODECS[kind === 'audio' ? 'audio' : 'video'];
-  const codecs = capabilities?.codecs.filter((codec) => wanted.has(codec.mimeType.toLowerCase())) ?? [];
+function narrow(transceiver, wanted, capabilities) {
+  const codecs = wanted.flatMap((type) => capabilities?.codecs.filter((codec) => codec.mimeType.toLowerCase() === type) ?? []);
   if (codecs.length > 0) transceiver.setCodecPreferences?.(codecs);
 }

@@ -50,6 +50,8 @@
  *
  * @typedef {{mid: string, publication: string | null, paused?: boolean}} SlotFill
  *
+ * @typedef {{publication: string, level: number}} Speaker a sound that is speech; `level` in decibels below the loudest
+ *
  * @typedef {{video: {publication: string, max_height: number}[], audio: 'all' | string[]}} View
  */
 

@@ -14,7 +14,7 @@ pub use event::{Event, EventBody, LeaveReason, Participant, Publication, Recordi
 pub use parse::{Refused, parse};
 pub use server::{
     Answer, Clock, Done, Encodings, ErrorMessage, Media, MediaState, RoomInfo, ServerMessage, SessionInfo,
-    Slot, Slots, SlotsWanted, Welcome, WelcomeLimits, You,
+    Slot, Slots, SlotsWanted, Speaker, Speakers, Welcome, WelcomeLimits, You,
 };
 pub use snapshot::{ChatLine, ParticipantState, PublicationState, RecordingInfo, Snapshot, StepsState};
 

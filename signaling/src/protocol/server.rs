@@ -18,6 +18,8 @@ pub enum ServerMessage {
     SlotsWanted(SlotsWanted),
     /// Which encodings of a publication are worth sending.
     Encodings(Encodings),
+    /// Who speaks.
+    Speakers(Speakers),
     /// What became of the transport.
     Media(Media),
     /// An action was done.
@@ -42,6 +44,7 @@ impl ServerMessage {
             Self::Slots(_) => "slots",
             Self::SlotsWanted(_) => "slots_wanted",
             Self::Encodings(_) => "encodings",
+            Self::Speakers(_) => "speakers",
             Self::Media(_) => "media",
             Self::Done(_) => "done",
             Self::Event(_) => "event",
@@ -170,6 +173,22 @@ pub struct SlotsWanted {
     pub audio: u16,
     /// For video.
     pub video: u16,
+}
+
+/// Who speaks in the room now.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Speakers {
+    /// Who leads first; nobody when it is silent.
+    pub speakers: Vec<Speaker>,
+}
+
+/// One who speaks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Speaker {
+    /// Whose sound.
+    pub publication: String,
+    /// How loud: decibels below the loudest there is, 0 to 127.
+    pub level: u8,
 }
 
 /// What the server sees of the transport.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use simmer_sfu::audio::Speaker as CoreSpeaker;
 use simmer_sfu::codec::Kind as CoreKind;
 use simmer_sfu::id::{ParticipantId, PublicationId};
 use simmer_sfu::message::{Command, Data, DisconnectReason, Event as CoreEvent};
@@ -16,7 +17,7 @@ use super::{Carrier, Output, Refusal, Room};
 use crate::protocol::{
     Answer, AudioWish, CHANNEL, Encodings, ErrorCode, EventBody, Kind, Media as MediaMessage, MediaState,
     Offer, Publication, PublicationState, Refused, Rights, ServerMessage, Slot, Slots, SlotsWanted, Source,
-    View, parse,
+    Speaker, Speakers, View, parse,
 };
 
 impl Room {
@@ -106,6 +107,14 @@ impl Room {
                 let (mid, publication) = (mid.to_string(), publication.to_string());
                 let message = ServerMessage::Encodings(Encodings { mid: mid.clone(), publication, wanted });
                 self.room_message(participant, message, |media| media.encodings.entry(mid).or_default());
+            }
+            CoreEvent::Speakers { speakers, .. } => {
+                let speaker = |speaker: &CoreSpeaker| Speaker {
+                    publication: speaker.publication.to_string(),
+                    level: speaker.level,
+                };
+                self.speakers = Speakers { speakers: speakers.iter().map(speaker).collect() };
+                self.tell_all(&ServerMessage::Speakers(self.speakers.clone()));
             }
             CoreEvent::ChannelOpened { participant, channel, label } => {
                 if let Some((_, media)) = self.media_of(participant)

@@ -3,6 +3,7 @@
 mod over_http;
 
 use serde_json::{Value, json};
+use simmer_sfu::audio::Speaker;
 use simmer_sfu::codec::Codec;
 use simmer_sfu::id::{Mid, PublicationId};
 use simmer_sfu::message::{Data, DisconnectReason, Event as CoreEvent};
@@ -547,6 +548,33 @@ fn media_goes_to_the_core_and_its_news_to_the_room() {
     table.clear();
     table.publish(participant, "0", 2);
     assert!(table.said.is_empty());
+}
+
+#[test]
+fn who_speaks_is_told_to_all_and_to_who_comes_later() {
+    let mut table = Table::new();
+    let (ana, _) = table.join("ana", Role::Host);
+    let (ben, _) = table.join("ben", Role::Participant);
+    let publication = PublicationId { participant: ParticipantId(0x0000_0007_0000_0001), index: 1 };
+    let speaks = |table: &mut Table, speakers| {
+        table.clear();
+        table.core_says(CoreEvent::Speakers { room: table.room.core_id(), speakers });
+    };
+    let told = |table: &Table, to| {
+        let mut messages = table.said.iter().filter(|(carrier, _)| *carrier == Carrier::WebSocket(to));
+        messages.find(|(_, message)| message["type"] == "speakers").map(|(_, message)| message.clone())
+    };
+    speaks(&mut table, vec![Speaker { publication, level: 34 }]);
+    let message =
+        json!({"type": "speakers", "speakers": [{"publication": "0000000700000001-1", "level": 34}]});
+    assert_eq!((told(&table, ana), told(&table, ben)), (Some(message.clone()), Some(message.clone())));
+    let (cem, _) = table.join("cem", Role::Participant);
+    assert_eq!(told(&table, cem), Some(message));
+    assert_eq!(table.types(Carrier::WebSocket(cem))[0], "welcome");
+    speaks(&mut table, Vec::new());
+    assert_eq!(told(&table, ben), Some(json!({"type": "speakers", "speakers": []})));
+    let (dan, _) = table.join("dan", Role::Participant);
+    assert_eq!(told(&table, dan), None, "a welcome says that it is silent");
 }
 
 #[test]
