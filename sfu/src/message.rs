@@ -41,6 +41,13 @@ pub enum Command {
         /// The fragment, at most [`crate::Limits::offer_bytes`] long.
         fragment: String,
     },
+    /// Says which m-lines of this participant carry a screen, all of them each time; the others carry a camera. Of use before the offer that has them.
+    SetScreens {
+        /// Who.
+        participant: ParticipantId,
+        /// The m-lines.
+        mids: Vec<Mid>,
+    },
     /// Replaces the participant's view.
     SetView {
         /// Who.

@@ -35,6 +35,8 @@ pub struct Speakers {
     voices: Vec<Voice>,
     /// Those who made a sound, the latest onset first.
     recent: Vec<PublicationId>,
+    /// Those who led, or at least spoke, the last one first.
+    spoke: Vec<PublicationId>,
     /// As told last, who leads first.
     told: Vec<Speaker>,
     /// When to look again.
@@ -84,7 +86,7 @@ impl Speakers {
             }
             sounded => {
                 *sounded = Some((frame, frame));
-                self.remember(id);
+                remember(&mut self.recent, id);
                 Heard::Onset
             }
         }
@@ -94,6 +96,7 @@ impl Speakers {
     pub fn forget(&mut self, now: Instant, id: PublicationId) {
         self.voices.retain(|voice| voice.id != id);
         self.recent.retain(|&known| known != id);
+        self.spoke.retain(|&known| known != id);
         if self.told.iter().any(|speaker| speaker.publication == id) {
             self.due = Some(now);
             self.polled = None;
@@ -117,12 +120,20 @@ impl Speakers {
             return None;
         }
         self.told = speaking;
+        for speaker in self.told.iter().rev() {
+            remember(&mut self.spoke, speaker.publication);
+        }
         Some(&self.told)
     }
 
     /// When [`poll`](Self::poll) is due; `None` while it is silent.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// Those who spoke, who led last first: as [`poll`](Self::poll) told, and in silence those it told before.
+    pub fn spoke(&self) -> &[PublicationId] {
+        &self.spoke
     }
 
     /// Those who made a sound last, the latest onset first; as many as there can be slots, and some.
@@ -157,12 +168,6 @@ impl Speakers {
     fn voice(&self, id: PublicationId) -> Option<&Voice> {
         let at = self.voices.binary_search_by_key(&id, |voice| voice.id).ok()?;
         self.voices.get(at)
-    }
-
-    fn remember(&mut self, id: PublicationId) {
-        self.recent.retain(|&known| known != id);
-        self.recent.truncate(RECENT - 1);
-        self.recent.insert(0, id);
     }
 
     /// Those told before keep their order, those who are new come after them; then who leads goes first.
@@ -207,6 +212,13 @@ impl Voice {
 /// How long somebody is silent: who never made a sound sorts before all others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Silence(Option<u64>);
+
+/// Puts an id before all others.
+fn remember(ids: &mut Vec<PublicationId>, id: PublicationId) {
+    ids.retain(|&known| known != id);
+    ids.truncate(RECENT - 1);
+    ids.insert(0, id);
+}
 
 fn frame(origin: Instant, now: Instant) -> u64 {
     let passed = now.saturating_duration_since(origin).as_millis() / FRAME.as_millis();

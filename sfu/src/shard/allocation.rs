@@ -18,6 +18,7 @@ struct Candidate {
     /// The publisher's index, and the publication's in its list.
     source: (usize, usize),
     max_height: u16,
+    priority: u8,
     ladder: Vec<LayerChoice>,
     rungs: Vec<Rung>,
     current: Option<usize>,
@@ -74,9 +75,7 @@ impl<T: Transport> Shard<T> {
             told |= self.allot(now, index, candidate, given, known && given < ceiling, replay);
         }
         if told {
-            let participant = &self.participants[index];
-            let slots = participant.slot_assignments();
-            self.events.push_back(Event::Slots { participant: participant.id, slots });
+            self.tell_slots(index);
         }
     }
 
@@ -153,17 +152,16 @@ impl<T: Transport> Shard<T> {
             let source = slot.source.filter(|_| slot.kind == Kind::Video)?;
             let owner = self.participants.get(source.participant)?;
             let published = owner.publication(source.publication)?;
-            let ladder = owner.publications[published].ladder(now);
+            let picture =
+                participant.pictures.iter().find(|picture| picture.publication == source.publication)?;
+            let mut ladder = owner.publications[published].ladder(now);
+            picture.thin(&mut ladder);
             let allotment = &slot.allotment;
-            let wish = participant.view.video.iter().find(|wish| wish.publication == source.publication);
             Some(Candidate {
                 slot: at,
                 source: (source.participant, published),
-                max_height: if beyond_repair {
-                    1
-                } else {
-                    wish.map_or(source.max_height, |wish| wish.max_height)
-                },
+                max_height: if beyond_repair { 1 } else { picture.max_height },
+                priority: picture.priority,
                 rungs: ladder.iter().map(LayerChoice::rung).collect(),
                 current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
                 may_rise: allotment.restraint.may_rise(now),
@@ -261,7 +259,7 @@ const NEW_COSTS_MORE: f64 = 1.2;
 impl Candidate {
     fn claim(&self) -> Claim<'_> {
         Claim {
-            priority: 0,
+            priority: self.priority,
             max_height: self.max_height,
             ladder: &self.rungs,
             current: self.current,

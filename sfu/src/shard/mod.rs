@@ -9,7 +9,7 @@
 //! - `fan_out`: one packet's way from a publication to its slots, and the feedback that comes back.
 //! - `slot`: the down-track.
 //! - `downlink`: a participant's line down: estimate, pace, what waits and what leaves.
-//! - `viewing`: views to slots; `sounds`: who speaks, and whose sound has a slot where slots are few.
+//! - `pictures`: what the wishes of a view come to; `viewing`: that to slots; `sounds`: who speaks, and whose sound has a slot where slots are few.
 //! - `allocation`: slots to encodings, within what the line carries; `saving`: what publishers need not send.
 //! - `fault`: what remains in order when one participant's handling panics.
 
@@ -22,6 +22,7 @@ mod fault;
 mod negotiation;
 mod outbox;
 mod participant;
+mod pictures;
 mod publication;
 mod room;
 mod saving;
@@ -159,6 +160,7 @@ impl<T: Transport> Shard<T> {
                 self.after_transport(now, index);
                 self.arm(index);
             }
+            Command::SetScreens { participant, mids } => self.set_screens(now, participant, mids),
             Command::SetView { participant, view } => {
                 let Some(&index) = self.by_id.get(&participant) else { return };
                 self.current = Some(index);

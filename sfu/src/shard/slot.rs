@@ -45,7 +45,6 @@ pub(super) struct Source {
     pub(super) publication: PublicationId,
     /// The publisher's index in the shard.
     pub(super) participant: usize,
-    pub(super) max_height: u16,
     codec: Codec,
     payload_type: u8,
     rtx_payload_type: Option<u8>,
@@ -131,14 +130,12 @@ impl Slot {
         publication: PublicationId,
         participant: usize,
         published: &PayloadFormat,
-        max_height: u16,
     ) -> bool {
         let Some(format) = published.among(&self.formats) else { return false };
         let codec = format.codec;
         let source = Source {
             publication,
             participant,
-            max_height,
             codec,
             payload_type: format.payload_type,
             rtx_payload_type: format.rtx_payload_type,

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::audio::{Heard, Silence};
+use crate::audio::{Heard, Silence, Speaker};
 use crate::codec::Kind;
 use crate::id::PublicationId;
 use crate::message::Event;
@@ -41,12 +41,14 @@ impl<T: Transport> Shard<T> {
     /// Tells who speaks, if that changed, and gives those a slot who had to wait for one.
     pub(super) fn review_speakers(&mut self, now: Instant, room: usize) {
         let Some(state) = self.rooms.get_mut(room) else { return };
-        if let Some(speakers) = state.speakers.poll(now) {
-            self.events.push_back(Event::Speakers { room: state.id, speakers: speakers.to_vec() });
-        }
+        let speakers = state.speakers.poll(now).map(<[Speaker]>::to_vec);
         self.room_timers.arm(room, state.speakers.poll_timeout());
         let sounding: Vec<PublicationId> = state.speakers.sounding(now).collect();
         self.give_slots(now, room, &sounding);
+        if let Some(speakers) = speakers {
+            self.events.push_back(Event::Speakers { room: self.rooms[room].id, speakers });
+            self.follow_speakers(now, room);
+        }
     }
 
     /// Sees to it that everybody in the room who hears all hears these, where there is a slot to be had.
@@ -70,15 +72,10 @@ impl<T: Transport> Shard<T> {
     }
 
     fn refill_sounds(&mut self, now: Instant, index: usize) {
-        let before = self.participants[index].slot_assignments();
         let mut wishes = self.audio_wishes(now, index);
         self.prefer_pictures_slots(index, &mut wishes);
         self.fill_slots(now, index, Kind::Audio, &wishes);
-        let participant = &self.participants[index];
-        let slots = participant.slot_assignments();
-        if slots != before {
-            self.events.push_back(Event::Slots { participant: participant.id, slots });
-        }
+        self.tell_slots(index);
     }
 
     /// Whom a participant with fewer slots than there are sounds hears, and after them others, as many as they would have slots for at most.

@@ -8,7 +8,9 @@ mod parse;
 mod server;
 mod snapshot;
 
-pub use client::{Action, AudioWish, ClientMessage, Do, Hello, Offer, Resume, Step, Track, VideoWish, View};
+pub use client::{
+    Action, AudioWish, ClientMessage, Do, Hello, Offer, PictureRole, Resume, Step, Track, VideoWish, View,
+};
 pub use error::ErrorCode;
 pub use event::{Event, EventBody, LeaveReason, Participant, Publication, RecordingState};
 pub use parse::{Refused, parse};

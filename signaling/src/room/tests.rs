@@ -8,7 +8,9 @@ use simmer_sfu::codec::Codec;
 use simmer_sfu::id::{Mid, PublicationId};
 use simmer_sfu::message::{Data, DisconnectReason, Event as CoreEvent};
 use simmer_sfu::sink::Publication as CorePublication;
-use simmer_sfu::view::{AudioWish as CoreAudioWish, SlotAssignment};
+use simmer_sfu::view::{
+    AudioWish as CoreAudioWish, Role as CoreRole, SlotAssignment, VideoSource, VideoWish,
+};
 
 use super::*;
 use crate::protocol::{CHANNEL, Resume, parse};
@@ -511,11 +513,16 @@ fn media_goes_to_the_core_and_its_news_to_the_room() {
     table.say(ben, json!({"type": "view", "view": {"video": [{"publication": "0000000700000001-0", "max_height": 360}], "audio": []}}));
     assert!(table.commands.is_empty());
     table.say(ben, offer());
-    let [Command::Join { participant, .. }, Command::SetView { view, .. }, Command::Offer { request: 1, .. }] =
-        &table.commands[..]
+    let [
+        Command::Join { participant, .. },
+        Command::SetView { view, .. },
+        Command::SetScreens { mids, .. },
+        Command::Offer { request: 1, .. },
+    ] = &table.commands[..]
     else {
-        panic!("join, view, offer");
+        panic!("join, view, screens, offer");
     };
+    assert_eq!(mids, &[Mid::new(b"1").expect("a mid")]);
     assert_eq!((view.video.len(), &view.audio), (1, &CoreAudioWish::Only(vec![])));
     let participant = *participant;
     assert_eq!(participant.0 >> 32, 7);
@@ -541,13 +548,60 @@ fn media_goes_to_the_core_and_its_news_to_the_room() {
     table.say(ben, fresh);
     assert!(matches!(
         table.commands[..],
-        [Command::Leave { .. }, Command::Join { .. }, Command::SetView { .. }, Command::Offer { .. }]
+        [
+            Command::Leave { .. },
+            Command::Join { .. },
+            Command::SetView { .. },
+            Command::SetScreens { .. },
+            Command::Offer { .. }
+        ]
     ));
     assert_ne!(table.core(), participant);
     assert_eq!(table.kinds(host), ["unpublished", "unpublished"]);
     table.clear();
     table.publish(participant, "0", 2);
     assert!(table.said.is_empty());
+}
+
+#[test]
+fn a_view_names_publications_or_roles_within_their_ranges() {
+    let mut table = Table::new();
+    let (ben, _) = table.join("ben", Role::Participant);
+    table.say(ben, offer());
+    let publication = PublicationId { participant: ParticipantId(0x0000_0007_0000_0001), index: 0 };
+    let id = publication.to_string();
+    table.clear();
+    let view = json!([
+        {"publication": id, "max_height": 720, "max_fps": 15, "priority": 10},
+        {"role": "screen", "max_height": 1080},
+        {"role": "speaker", "max_height": 360, "priority": 0},
+    ]);
+    table.say(ben, json!({"type": "view", "view": {"video": view}}));
+    let [Command::SetView { view, .. }] = &table.commands[..] else { panic!("a view") };
+    let wish = |source: VideoSource, max_height| VideoWish::new(source, max_height);
+    assert_eq!(
+        view.video,
+        [
+            VideoWish { max_fps: Some(15), priority: Some(10), ..wish(publication.into(), 720) },
+            wish(CoreRole::Screen.into(), 1080),
+            VideoWish { priority: Some(0), ..wish(CoreRole::Speaker.into(), 360) },
+        ]
+    );
+    for wish in [
+        json!({"publication": id, "role": "screen", "max_height": 720}),
+        json!({"max_height": 720}),
+        json!({"publication": "x", "max_height": 720}),
+        json!({"role": "screen", "max_height": 0}),
+        json!({"role": "screen", "max_height": 4321}),
+        json!({"role": "screen", "max_height": 720, "max_fps": 0}),
+        json!({"role": "screen", "max_height": 720, "max_fps": 121}),
+        json!({"role": "screen", "max_height": 720, "priority": 11}),
+    ] {
+        table.clear();
+        table.say(ben, json!({"type": "view", "view": {"video": [wish]}}));
+        assert!(table.commands.is_empty(), "{wish}");
+        assert_eq!(table.said.last().expect("a reply").1["code"], "invalid", "{wish}");
+    }
 }
 
 #[test]
