@@ -76,7 +76,7 @@ impl From<Role> for VideoSource {
 }
 
 /// What a picture is in a room, for a while.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
     /// The camera of who speaks, or spoke last; before anybody did, of who joined first.
     Speaker,
@@ -101,6 +101,8 @@ pub struct SlotAssignment {
     pub mid: Mid,
     /// What it carries; `None` when it is empty.
     pub publication: Option<PublicationId>,
+    /// The role it is shown for, and the how-manieth wish for that role it serves, from 0; `None` when the view names it.
+    pub role: Option<(Role, u16)>,
     /// The line has no room for it now: nothing is sent until it has.
     pub paused: bool,
 }

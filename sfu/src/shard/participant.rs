@@ -152,11 +152,15 @@ impl<T: Transport> Participant<T> {
     }
 
     pub(super) fn slot_assignments(&self) -> Vec<SlotAssignment> {
+        let role_of = |publication: PublicationId| {
+            self.pictures.iter().find(|picture| picture.publication == publication)?.role
+        };
         self.slots
             .iter()
             .map(|slot| SlotAssignment {
                 mid: slot.mid,
                 publication: slot.publication(),
+                role: slot.publication().and_then(role_of),
                 paused: slot.allotment.paused,
             })
             .collect()

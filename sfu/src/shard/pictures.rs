@@ -14,6 +14,8 @@ use crate::view::{Role, VideoSource, VideoWish};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Picture {
     pub(super) publication: PublicationId,
+    /// The role it has for the viewer, and the wish for that role it serves, from 0.
+    pub(super) role: Option<(Role, u16)>,
     pub(super) max_height: u16,
     pub(super) max_fps: Option<u8>,
     pub(super) priority: u8,
@@ -40,27 +42,32 @@ impl<T: Transport> Shard<T> {
     /// looked at: in a room of hundreds this runs for everybody.
     pub(super) fn pictures(&self, index: usize) -> Vec<Picture> {
         let wishes = &self.participants[index].view.video;
-        let mut screens = self.of_role(index, Role::Screen).into_iter();
-        let mut cameras = self.of_role(index, Role::Speaker).into_iter();
+        let mut screens = (0..).zip(self.of_role(index, Role::Screen));
+        let mut cameras = (0..).zip(self.of_role(index, Role::Speaker));
         let screen = |id: &PublicationId| self.rooms[self.participants[index].room].screens.contains(id);
         let mut pictures: Vec<Picture> = Vec::new();
         for wish in wishes {
             if pictures.len() == MAX_VIDEO_SLOTS {
                 break;
             }
-            let (publication, usual) = match wish.source {
-                VideoSource::Role(Role::Screen) => (screens.next(), VideoWish::USUAL_SCREEN),
-                VideoSource::Role(Role::Speaker) => (cameras.next(), VideoWish::USUAL_SPEAKER),
+            let (found, usual) = match wish.source {
+                VideoSource::Role(role) => {
+                    let (found, usual) = match role {
+                        Role::Screen => (screens.next(), VideoWish::USUAL_SCREEN),
+                        Role::Speaker => (cameras.next(), VideoWish::USUAL_SPEAKER),
+                    };
+                    (found.map(|(rank, id)| (id, Some((role, rank)))), usual)
+                }
                 VideoSource::Publication(id) => {
                     let usual = if screen(&id) { VideoWish::USUAL_SCREEN } else { VideoWish::USUAL };
-                    (Some(id).filter(|&id| self.is_visible(index, id, Kind::Video)), usual)
+                    (Some((id, None)).filter(|_| self.is_visible(index, id, Kind::Video)), usual)
                 }
             };
-            let Some(publication) = publication else { continue };
+            let Some((publication, role)) = found else { continue };
             if pictures.iter().all(|known| known.publication != publication) {
                 let VideoWish { max_height, max_fps, .. } = *wish;
                 let priority = wish.priority.unwrap_or(usual);
-                pictures.push(Picture { publication, max_height, max_fps, priority });
+                pictures.push(Picture { publication, role, max_height, max_fps, priority });
             }
         }
         pictures
@@ -167,7 +174,7 @@ mod tests {
             [choice(1, 0, 360, 8), choice(1, 1, 360, 15), choice(1, 2, 360, 30), choice(0, 0, 720, 30)];
         let thinned = |max_fps| {
             let publication = PublicationId { participant: ParticipantId(1), index: 0 };
-            let picture = Picture { publication, max_height: 720, max_fps, priority: 0 };
+            let picture = Picture { publication, role: None, max_height: 720, max_fps, priority: 0 };
             let mut ladder = whole.to_vec();
             picture.thin(&mut ladder);
             ladder.iter().map(|choice| (choice.height, choice.fps)).collect::<Vec<_>>()

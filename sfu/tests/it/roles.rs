@@ -35,7 +35,7 @@ fn set_screens(room: &mut Room, owner: usize, mids: &[&str]) {
 }
 
 fn seen(room: &Room, viewer: usize) -> Vec<PublicationId> {
-    room.pictures.get(&viewer).cloned().unwrap_or_default()
+    room.pictures.get(&viewer).into_iter().flatten().map(|(publication, _)| *publication).collect()
 }
 
 #[test]
@@ -85,6 +85,7 @@ fn several_wishes_for_speakers_get_several_and_none_that_is_named() {
     let mut both = seen(&room, 0);
     both.sort();
     assert_eq!(both, [video(2, 1), video(3, 1)]);
+    assert!(room.pictures[&0].contains(&(video(3, 1), None)), "it is named");
     // Who speaks takes the place of who spoke longest ago; the other's picture stays in its slot.
     watch(&mut room, 0, &[speaker(), speaker()]);
     let before = seen(&room, 0);
@@ -94,6 +95,9 @@ fn several_wishes_for_speakers_get_several_and_none_that_is_named() {
     let at = |all: &[PublicationId], owner| all.iter().position(|&id| id == video(owner, 1));
     assert_eq!(at(&before, 3), at(&after, 3));
     assert_eq!(at(&after, 4), at(&before, 2));
+    let mut roles = room.pictures[&0].clone();
+    roles.sort();
+    assert_eq!(roles, [(video(3, 1), Some((Role::Speaker, 1))), (video(4, 1), Some((Role::Speaker, 0)))]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use simmer_sfu::id::{ParticipantId, PublicationId, RoomId, Ssrc};
 use simmer_sfu::message::{Command, Event};
 use simmer_sfu::rtp::RtpHeader;
 use simmer_sfu::sim::{PlainContext, PlainTransport, check};
+use simmer_sfu::view::Role;
 use simmer_sfu::{Limits, Shard, ShardConfig};
 
 pub(crate) const FRAME: Duration = Duration::from_millis(20);
@@ -25,12 +26,15 @@ pub(crate) struct Room {
     /// When it was told who speaks, and who led.
     pub(crate) told: Vec<(Instant, Vec<usize>)>,
     pub(crate) handovers: usize,
-    /// Whose pictures are in whose slots, as told last.
-    pub(crate) pictures: BTreeMap<usize, Vec<PublicationId>>,
+    /// Whose pictures are in whose slots, and for which roles, as told last.
+    pub(crate) pictures: BTreeMap<usize, Vec<Shown>>,
     /// How often anybody was told to offer more slots, and that their slots changed.
     pub(crate) slots_wanted: usize,
     pub(crate) slots_changed: usize,
 }
+
+/// A picture in a slot, and the role it is there for.
+type Shown = (PublicationId, Option<(Role, u16)>);
 
 /// What somebody brings.
 #[derive(Clone, Copy)]
@@ -164,7 +168,7 @@ impl Room {
             }
             Event::Slots { participant, slots } => {
                 let pictures = slots.iter().filter(|slot| slot.mid.as_str().starts_with('v'));
-                let pictures = pictures.filter_map(|slot| slot.publication).collect();
+                let pictures = pictures.filter_map(|slot| Some((slot.publication?, slot.role))).collect();
                 self.pictures.insert(participant.0 as usize, pictures);
                 self.slots_changed += 1;
             }

@@ -17,12 +17,14 @@
 import { ActionQueue } from './actions.js';
 import { SimmerError } from './errors.js';
 import { Media } from './media.js';
+import { captureScreen } from './screen.js';
 import { Socket } from './socket.js';
 import { RoomState } from './state.js';
 import { ViewSender } from './view.js';
 
 export { capture, devices } from './capture.js';
 export { SimmerError } from './errors.js';
+export { captureScreen } from './screen.js';
 
 /**
  * @typedef {import('./messages.js').RoomEvent} RoomEvent
@@ -85,7 +87,10 @@ export class Room extends EventTarget {
     this.#socket.addEventListener('message', (event) => this.#onMessage(detailOf(event), false));
     this.#socket.addEventListener('closed', (event) => this.#onClosed(detailOf(event)));
     this.#actions = new ActionQueue({ nextId: this.#nextId, newKey: () => crypto.randomUUID(), send: this.#sendAnywhere });
-    this.#view = new ViewSender((view) => this.#media !== null && this.#sendAnywhere({ type: 'view', view }));
+    this.#view = new ViewSender((view) => {
+      for (const element of this.#shown.keys()) this.#attach(element);
+      return this.#media !== null && this.#sendAnywhere({ type: 'view', view });
+    });
   }
 
   /** Who this participant is. */
@@ -193,14 +198,58 @@ export class Room extends EventTarget {
   }
 
   /**
+   * Shares a screen, a window or a tab as the source `screen`, its sound as `screen_audio`, until `unshareScreen` or until the person ends it in the
+   * browser. From a click only. Rejects with a `SimmerError` as `captureScreen` does.
+   * @param {DisplayMediaStreamOptions} [options]
+   */
+  async shareScreen(options) {
+    const { picture, sound } = await captureScreen(options);
+    picture.addEventListener('ended', () => {
+      if (this.media.trackOf('screen') === picture) this.unshareScreen();
+    });
+    await this.media.publish('screen', picture);
+    if (sound) await this.media.publish('screen_audio', sound);
+    this.#emit('change', null);
+  }
+
+  /** Shares the screen no longer. */
+  unshareScreen() {
+    for (const source of /** @type {const} */ (['screen', 'screen_audio'])) {
+      this.media.trackOf(source)?.stop();
+      this.media.unpublish(source);
+    }
+    this.#emit('change', null);
+  }
+
+  /**
    * Shows a publication in a `<video>`, asking for the size it is shown in, until `hide` or another `show` there.
    * @param {string} publication
    * @param {HTMLVideoElement} element
+   * @param {import('./view.js').ShowOptions} [options]
    */
-  show(publication, element) {
-    this.#shown.set(element, publication);
-    this.#view.show(publication, element);
-    this.#attach(element, publication);
+  show(publication, element, options = {}) {
+    this.#place(element, { ...options, publication });
+  }
+
+  /**
+   * Shows whoever has a role in a `<video>`, now and when that changes: `speaker`, the camera of who speaks or spoke last; `screen`, the newest shared
+   * screen. Never one's own, nor what another element shows by `show`, nor what is in the light. The second element for a role shows the second that has it. `roleIn` tells who it is.
+   * @param {import('./messages.js').Role} role
+   * @param {HTMLVideoElement} element
+   * @param {import('./view.js').ShowOptions} [options]
+   */
+  showRole(role, element, options = {}) {
+    this.#place(element, { ...options, role });
+  }
+
+  /**
+   * The publication that an element given to `showRole` shows now, null for none. `streams` is dispatched when it changes.
+   * @param {HTMLVideoElement} element
+   */
+  roleIn(element) {
+    const role = this.#shown.get(element)?.role;
+    const rank = this.#view.rankOf(element);
+    return role === undefined || rank === undefined ? null : (this.#media?.publicationFor(role, rank) ?? null);
   }
 
   /** @param {HTMLVideoElement} element */
@@ -208,6 +257,14 @@ export class Room extends EventTarget {
     this.#shown.delete(element);
     this.#view.hide(element);
     element.srcObject = null;
+  }
+
+  /**
+   * Puts one publication into the light: it comes as sharp as it is sent, before all others, which stay as they are. Null ends that.
+   * @param {string | null} publication
+   */
+  spotlight(publication) {
+    this.#view.spotlight(publication);
   }
 
   /**
@@ -234,7 +291,7 @@ export class Room extends EventTarget {
     media.addEventListener('problem', (event) => this.#emit('problem', detailOf(event)));
     media.audio.addEventListener('blocked', () => this.#emit('audioblocked', media.audio.blocked));
     media.addEventListener('streams', () => {
-      for (const [element, publication] of this.#shown) this.#attach(element, publication);
+      for (const element of this.#shown.keys()) this.#attach(element);
       this.#emit('streams', null);
     });
     // After the caller's turn, so that what it publishes at once is in the first offer.
@@ -252,10 +309,18 @@ export class Room extends EventTarget {
 
   /**
    * @param {HTMLVideoElement} element
-   * @param {string} publication
+   * @param {import('./view.js').Wanted & import('./view.js').ShowOptions} wanted
    */
-  #attach(element, publication) {
-    const stream = this.#media?.streamOf(publication) ?? null;
+  #place(element, wanted) {
+    this.#shown.set(element, wanted);
+    this.#view.show(wanted, element);
+    this.#attach(element);
+  }
+
+  /** @param {HTMLVideoElement} element */
+  #attach(element) {
+    const publication = this.#shown.get(element)?.publication ?? this.roleIn(element);
+    const stream = publication === null ? null : (this.#media?.streamOf(publication) ?? null);
     if (element.srcObject !== stream) element.srcObject = stream;
   }
 
@@ -361,7 +426,7 @@ export class Room extends EventTarget {
   #view;
   /** @type {Media | null} */
   #media = null;
-  /** @type {Map<HTMLVideoElement, string>} */
+  /** @type {Map<HTMLVideoElement, import('./view.js').Wanted & import('./view.js').ShowOptions>} */
   #shown = new Map();
   #lastId = 0;
   /** @type {Welcome} */

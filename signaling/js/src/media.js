@@ -4,13 +4,14 @@
  * The client always offers and has one offer open at a time; whatever happens meanwhile goes into the next one.
  * A connection that cannot be mended is replaced by a fresh one that publishes the same tracks again.
  *
- * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or one pauses), `message`
+ * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses), `message`
  * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open),
  * `problem` (`detail` is a `SimmerError`).
  */
 import { AudioOutput } from './audio.js';
 import { encodingsFor } from './encodings.js';
 import { SimmerError } from './errors.js';
+import { screenEncodings } from './screen.js';
 
 /**
  * @typedef {import('./messages.js').Source} Source
@@ -125,6 +126,15 @@ export class Media extends EventTarget {
    */
   streamOf(publication) {
     return this.#streams.get(publication) ?? null;
+  }
+
+  /**
+   * The publication that is received for a role, null while there is none.
+   * @param {import('./messages.js').Role} role
+   * @param {number} rank which of those that have it: 0 for the first
+   */
+  publicationFor(role, rank) {
+    return this.#fills.find((fill) => fill.role === role && (fill.rank ?? 0) === rank)?.publication ?? null;
   }
 
   /**
@@ -257,7 +267,8 @@ export class Media extends EventTarget {
     const height = track.getSettings().height ?? 720;
     /** @type {RTCRtpTransceiverInit} */
     const init = { direction: 'sendonly', streams: [new MediaStream([track])] };
-    if (track.kind === 'video') init.sendEncodings = encodingsFor(height);
+    if (source === 'screen') init.sendEncodings = screenEncodings();
+    else if (track.kind === 'video') init.sendEncodings = encodingsFor(height);
     const transceiver = this.#pc.addTransceiver(track, init);
     narrow(transceiver, this.#codecs[kindOf(track)], RTCRtpSender.getCapabilities?.(track.kind));
     this.#senders.set(source, transceiver);
@@ -388,9 +399,9 @@ export class Media extends EventTarget {
 
   /** @param {import('./messages.js').SlotFill[]} fills */
   #fill(fills) {
-    const pauses = (/** @type {import('./messages.js').SlotFill[]} */ of) =>
-      of.flatMap(({ mid, paused }) => (paused ? [mid] : [])).join();
-    let changed = pauses(fills) !== pauses(this.#fills);
+    const rest = (/** @type {import('./messages.js').SlotFill[]} */ of) =>
+      JSON.stringify(of.map(({ mid, role, rank, paused }) => [mid, role, rank, paused]));
+    let changed = rest(fills) !== rest(this.#fills);
     this.#fills = fills;
     const tracks = new Map(this.#received.map((t) => [t.mid, t.receiver.track]));
     const filled = new Set();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, Event, Rights, Role, Snapshot};
+use super::{ErrorCode, Event, PictureRole, Rights, Role, Snapshot};
 
 /// A message from the server.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -146,9 +146,19 @@ pub struct Slot {
     pub mid: String,
     /// What it carries; null when it is empty.
     pub publication: Option<String>,
+    /// The role it is shown for; absent when the view names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<PictureRole>,
+    /// The how-manieth wish for that role it serves; absent for the first, 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rank: u16,
     /// The line has no room for it now; absent when that is not so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub paused: bool,
+}
+
+fn is_zero(value: &u16) -> bool {
+    *value == 0
 }
 
 fn is_false(value: &bool) -> bool {

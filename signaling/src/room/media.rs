@@ -102,6 +102,11 @@ impl Room {
                 let slots = slots.iter().map(|slot| Slot {
                     mid: slot.mid.to_string(),
                     publication: slot.publication.map(|publication| publication.to_string()),
+                    role: slot.role.map(|(role, _)| match role {
+                        CoreRole::Speaker => PictureRole::Speaker,
+                        CoreRole::Screen => PictureRole::Screen,
+                    }),
+                    rank: slot.role.map_or(0, |(_, rank)| rank),
                     paused: slot.paused,
                 });
                 let message = ServerMessage::Slots(Slots { slots: slots.collect() });

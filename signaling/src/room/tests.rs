@@ -666,8 +666,12 @@ fn room_messages_take_the_channel_while_the_web_socket_is_gone() {
     table.room.disconnect(table.now, ben);
     table.clear();
     table.act(host, json!({"kind": "chat", "text": "y"}));
-    let slots =
-        vec![SlotAssignment { mid: Mid::new(b"3").expect("a mid"), publication: None, paused: false }];
+    let slots = vec![SlotAssignment {
+        mid: Mid::new(b"3").expect("a mid"),
+        publication: None,
+        role: None,
+        paused: false,
+    }];
     table.core_says(CoreEvent::Slots { participant, slots });
     table.core_says(CoreEvent::Answered { participant, request: 9, answer: Ok("v=0".to_owned()) });
     assert_eq!(table.types(carrier), ["event", "slots"]);
