@@ -9,6 +9,7 @@
  * `problem` (`detail` is a `SimmerError`).
  */
 import { AudioOutput } from './audio.js';
+import { receivable, requireFormat, sendable, sound, USUAL } from './codecs.js';
 import { encodingsFor } from './encodings.js';
 import { SimmerError } from './errors.js';
 import { screenEncodings } from './screen.js';
@@ -16,7 +17,8 @@ import { screenEncodings } from './screen.js';
 /**
  * @typedef {import('./messages.js').Source} Source
  * @typedef {'off' | 'connecting' | 'connected' | 'lost'} MediaState
- * @typedef {{track: MediaStreamTrack, sending: boolean}} Sending what is published, and whether it is sent just now
+ * @typedef {{track: MediaStreamTrack, sending: boolean, format: import('./codecs.js').VideoFormat}} Sending what is published, whether it is
+ *   sent just now, and how
  */
 
 /** How long a connection may stay `disconnected` before ICE is restarted, in milliseconds. */
@@ -38,7 +40,7 @@ export class Media extends EventTarget {
     this.#send = send;
     this.#nextId = nextId;
     this.#mayPublish = publish;
-    if (!redundantAudio) this.#codecs = { ...CODECS, audio: CODECS.audio.filter((codec) => codec !== 'audio/red') };
+    this.#redundantAudio = redundantAudio;
   }
 
   /** @type {MediaState} */
@@ -66,17 +68,25 @@ export class Media extends EventTarget {
   }
 
   /**
-   * Publishes a track, or sends another one in place of what this source sent before.
+   * Publishes a track, or sends another one in place of what this source sent before: as that was, unless `options` say otherwise, which makes it
+   * another publication. Rejects with `unsupported_codec` or `unsupported_layers` when this browser cannot send a video so; what is published stays then.
    * @param {Source} source
    * @param {MediaStreamTrack} track
+   * @param {import('./codecs.js').PublishOptions} [options] for a video
    */
-  async publish(source, track) {
+  async publish(source, track, options = {}) {
     if (!this.#mayPublish) throw new SimmerError('not_allowed', 'You may watch and listen here, but not send.');
-    this.#sending.set(source, { track, sending: true });
+    const before = this.#sending.get(source)?.format ?? USUAL;
+    const format = { codec: options.codec ?? before.codec, layers: options.layers ?? before.layers };
+    if (format.codec !== before.codec || format.layers !== before.layers) {
+      requireFormat(format);
+      this.#stopSender(source);
+    }
+    this.#sending.set(source, { track, sending: true, format });
     const transceiver = this.#senders.get(source);
     if (transceiver) await transceiver.sender.replaceTrack(track);
     else if (this.#pc) {
-      this.#addSender(source, track);
+      this.#addSender(source, track, format);
       this.#negotiate();
     }
   }
@@ -87,8 +97,7 @@ export class Media extends EventTarget {
    */
   unpublish(source) {
     this.#sending.delete(source);
-    this.#senders.get(source)?.stop();
-    if (this.#senders.delete(source)) this.#negotiate();
+    if (this.#stopSender(source)) this.#negotiate();
   }
 
   /**
@@ -218,9 +227,10 @@ export class Media extends EventTarget {
     this.#set('connecting');
     pc.onconnectionstatechange = () => this.#transportChanged(pc.connectionState);
     this.#openChannel(pc.createDataChannel('room', { ordered: true }));
-    for (const [source, { track, sending }] of this.#sending) this.#addSender(source, track, sending);
     for (let i = 0; i < this.#slots.audio; i += 1) this.#addSlot('audio');
     for (let i = 0; i < this.#slots.video; i += 1) this.#addSlot('video');
+    // After the slots, which stay: when the first m-line of a bundle is stopped, Chromium closes the connection with it.
+    for (const [source, { track, format, sending }] of this.#sending) this.#addSender(source, track, format, sending);
     this.#negotiate();
   }
 
@@ -260,26 +270,40 @@ export class Media extends EventTarget {
   /**
    * @param {Source} source
    * @param {MediaStreamTrack} track
+   * @param {import('./codecs.js').VideoFormat} format
    * @param {boolean} [sending]
    */
-  #addSender(source, track, sending = true) {
+  #addSender(source, track, format, sending = true) {
     if (!this.#pc) return;
     const height = track.getSettings().height ?? 720;
     /** @type {RTCRtpTransceiverInit} */
     const init = { direction: 'sendonly', streams: [new MediaStream([track])] };
     if (source === 'screen') init.sendEncodings = screenEncodings();
-    else if (track.kind === 'video') init.sendEncodings = encodingsFor(height);
+    else if (track.kind === 'video') init.sendEncodings = encodingsFor(height, format);
     const transceiver = this.#pc.addTransceiver(track, init);
-    narrow(transceiver, this.#codecs[kindOf(track)], RTCRtpSender.getCapabilities?.(track.kind));
+    const codecs = RTCRtpSender.getCapabilities?.(track.kind)?.codecs ?? [];
+    prefer(transceiver, track.kind === 'audio' ? sound(codecs, this.#redundantAudio) : sendable(codecs, format.codec));
+    if (init.sendEncodings?.[0]?.rid) allow(transceiver, [RID, REPAIRED_RID]);
     this.#senders.set(source, transceiver);
     if (!sending) void transceiver.sender.replaceTrack(null);
+  }
+
+  /**
+   * @param {Source} source
+   * @returns {boolean} whether there was one
+   */
+  #stopSender(source) {
+    this.#senders.get(source)?.stop();
+    return this.#senders.delete(source);
   }
 
   /** @param {'audio' | 'video'} kind */
   #addSlot(kind) {
     if (!this.#pc) return;
     const transceiver = this.#pc.addTransceiver(kind, { direction: 'recvonly' });
-    narrow(transceiver, this.#codecs[kind], RTCRtpReceiver.getCapabilities?.(kind));
+    const codecs = RTCRtpReceiver.getCapabilities?.(kind)?.codecs ?? [];
+    prefer(transceiver, kind === 'audio' ? sound(codecs, this.#redundantAudio) : receivable(codecs));
+    if (kind === 'video') allow(transceiver, [DEPENDENCY]);
     this.#received.push(transceiver);
   }
 
@@ -459,7 +483,7 @@ export class Media extends EventTarget {
   #send;
   #nextId;
   #mayPublish;
-  #codecs = CODECS;
+  #redundantAudio;
   /** @type {RTCPeerConnection | null} */
   #pc = null;
   /** @type {RTCDataChannel | undefined} */
@@ -491,20 +515,38 @@ export class Media extends EventTarget {
   #timer;
 }
 
-/** What each kind is sent and received in, preferred first; a narrow offer is a small one. */
-const CODECS = { video: ['video/vp8', 'video/rtx'], audio: ['audio/red', 'audio/opus'] };
+const RID = 'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id';
+const REPAIRED_RID = 'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id';
+const DEPENDENCY = 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension';
 
-/** @param {MediaStreamTrack} track */
-function kindOf(track) {
-  return track.kind === 'audio' ? 'audio' : 'video';
+/**
+ * Offers header extensions that the browser would not by itself. Chromium gives a new transceiver what was agreed on for those before it: without this,
+ * simulcast could not begin beside slots, which have no use for rids.
+ * @param {RTCRtpTransceiver} transceiver
+ * @param {string[]} uris
+ */
+function allow(transceiver, uris) {
+  const own = /** @type {RTCRtpTransceiver & Partial<HeaderExtensionControl>} */ (transceiver);
+  const extensions = own.getHeaderExtensionsToNegotiate?.() ?? [];
+  for (const extension of extensions) {
+    if (uris.includes(extension.uri)) extension.direction = 'sendrecv';
+  }
+  if (extensions.length > 0) own.setHeaderExtensionsToNegotiate?.(extensions);
 }
 
 /**
- * @param {RTCRtpTransceiver} transceiver
- * @param {string[]} wanted
- * @param {RTCRtpCapabilities | null | undefined} capabilities
+ * RTP Header Extension Control (W3C), which TypeScript does not know.
+ * @typedef {{uri: string, direction: RTCRtpTransceiverDirection}} HeaderExtension
+ * @typedef {object} HeaderExtensionControl
+ * @property {() => HeaderExtension[]} getHeaderExtensionsToNegotiate
+ * @property {(extensions: HeaderExtension[]) => void} setHeaderExtensionsToNegotiate
  */
-function narrow(transceiver, wanted, capabilities) {
-  const codecs = wanted.flatMap((type) => capabilities?.codecs.filter((codec) => codec.mimeType.toLowerCase() === type) ?? []);
+
+/**
+ * A narrow offer is a small one.
+ * @param {RTCRtpTransceiver} transceiver
+ * @param {RTCRtpCodec[]} codecs
+ */
+function prefer(transceiver, codecs) {
   if (codecs.length > 0) transceiver.setCodecPreferences?.(codecs);
 }
