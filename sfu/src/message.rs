@@ -201,9 +201,17 @@ pub enum Event {
         /// What.
         data: Data,
     },
-    /// A [`Command::SendData`] found the queue full, or the channel gone: the message was dropped.
+    /// A [`Command::SendData`] found the queue full, or the channel gone: the message was dropped. A channel that was full tells by
+    /// [`Event::DataWritable`] when to go on.
     DataDropped {
         /// For whom it was.
+        participant: ParticipantId,
+        /// On which channel.
+        channel: ChannelId,
+    },
+    /// A channel that dropped a message for want of room has room again: half of its queue, [`crate::Limits::channel_queue_bytes`].
+    DataWritable {
+        /// To whom.
         participant: ParticipantId,
         /// On which channel.
         channel: ChannelId,

@@ -400,6 +400,7 @@ impl<T: Transport> Shard<T> {
                     Event::ChannelOpened { participant: id, channel, label }
                 }
                 TransportEvent::ChannelClosed(channel) => Event::ChannelClosed { participant: id, channel },
+                TransportEvent::ChannelWritable(channel) => Event::DataWritable { participant: id, channel },
                 TransportEvent::Data { channel, data } => {
                     self.counters.messages_received += 1;
                     Event::Data { participant: id, channel, data }

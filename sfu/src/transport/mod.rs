@@ -128,6 +128,8 @@ pub enum TransportEvent {
     },
     /// A data channel is gone.
     ChannelClosed(ChannelId),
+    /// A channel that refused a message for want of room has half of its queue free again.
+    ChannelWritable(ChannelId),
     /// A message.
     Data {
         /// On which channel.

@@ -4,6 +4,8 @@
     reason = "virtual time starts at any instant; only differences are seen"
 )]
 
+mod call;
+mod channels;
 mod crowd;
 mod fault;
 mod layers;

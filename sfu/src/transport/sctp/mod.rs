@@ -37,6 +37,8 @@ pub(super) struct Sctp {
     connect_at: Option<Instant>,
     guard: ChunkGuard,
     channels: BTreeSet<u16>,
+    /// Those of them that refused a message and have not been writable since.
+    full: BTreeSet<u16>,
     transmits: VecDeque<Bytes>,
     events: VecDeque<TransportEvent>,
 }
@@ -61,6 +63,7 @@ impl Sctp {
             connect_at: None,
             guard: ChunkGuard::new(window),
             channels: BTreeSet::new(),
+            full: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -144,6 +147,10 @@ impl Sctp {
         if waiting.saturating_add(payload.len()) > self.limits.channel_queue_bytes
             || payload.len() > MAX_OUTGOING_MESSAGE
         {
+            // One that never fits would wait for nothing.
+            if waiting > self.limits.channel_queue_bytes / 2 {
+                self.full.insert(channel.0);
+            }
             return Err(SendDataError::Full);
         }
         stream.write_chunk_with_ppi(now, &payload, identifier).map_err(|_| SendDataError::Closed)?;
@@ -209,6 +216,7 @@ impl Sctp {
             self.established = false;
             self.init = None;
             self.guard = ChunkGuard::new(self.guard.window());
+            self.full.clear();
             for channel in std::mem::take(&mut self.channels) {
                 self.events.push_back(TransportEvent::ChannelClosed(ChannelId(channel)));
             }
@@ -224,6 +232,9 @@ impl Sctp {
                 self.connect_at = None;
             }
             Event::Stream(StreamEvent::Readable { id }) => self.read(now, association, ChannelId(id)),
+            Event::Stream(StreamEvent::BufferedAmountLow { id }) if self.full.remove(&id) => {
+                self.events.push_back(TransportEvent::ChannelWritable(ChannelId(id)));
+            }
             Event::AssociationLost { id, .. } => self.forget(ChannelId(id)),
             Event::HandshakeFailed { reason } => tracing::debug!(%reason, "no SCTP association"),
             _ => {}
@@ -280,7 +291,8 @@ impl Sctp {
             .is_ok();
         let configured =
             stream.set_reliability_params(opening.unordered, opening.reliability, opening.parameter).is_ok();
-        if !(acknowledged && configured) {
+        let watched = stream.set_buffered_amount_low_threshold(self.limits.channel_queue_bytes / 2).is_ok();
+        if !(acknowledged && configured && watched) {
             return false;
         }
         self.channels.insert(id.0);
@@ -289,6 +301,7 @@ impl Sctp {
     }
 
     fn forget(&mut self, id: ChannelId) {
+        self.full.remove(&id.0);
         if self.channels.remove(&id.0) {
             self.events.push_back(TransportEvent::ChannelClosed(id));
         }
