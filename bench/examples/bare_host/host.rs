@@ -1,7 +1,7 @@
 //! One room around the media core: just enough of the protocol for bench clients, without tokens, limits or a log.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
@@ -31,11 +31,7 @@ impl Host {
         let listener = TcpListener::bind(address).await.context("the HTTP port")?;
         let address = listener.local_addr()?;
         let (events, mut told) = unbounded_channel();
-        let config = Config {
-            listen: address,
-            advertise: vec![IpAddr::from([127, 0, 0, 1])],
-            limits: Limits::default(),
-        };
+        let config = Config { listen: address, advertise: vec![address.ip()], limits: Limits::default() };
         let sfu = Sfu::start(config, Box::new(move |event| drop(events.send(event))))?;
         let room = Arc::new(Mutex::new(Room::default()));
         let told_room = room.clone();

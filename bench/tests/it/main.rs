@@ -52,6 +52,14 @@ async fn everything_published_arrives_and_is_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn over_ipv6_it_is_the_same() {
+    let host = Host::start((std::net::Ipv6Addr::LOCALHOST, 0).into()).await.expect("two free ports");
+    let report = run(&host, &["--subscribers", "2", "--max-loss", "0"]).await;
+    assert!(report.is_met(), "{report}");
+    assert!(host.address.is_ipv6() && report.video.received > 500, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_bad_link_loses_is_recovered() {
     let host = start().await;
     let config = LinkConfig {

@@ -64,6 +64,7 @@ export class Media extends EventTarget {
    */
   start(slots) {
     this.#slots = { audio: Math.min(slots.audio, MOST_SLOTS), video: Math.min(slots.video, MOST_SLOTS) };
+    globalThis.addEventListener?.('online', this.#onOnline);
     this.#begin();
   }
 
@@ -197,6 +198,16 @@ export class Media extends EventTarget {
     else if (this.#pc.connectionState === 'failed') this.#restart();
   }
 
+  /**
+   * Looks for a way to the server anew, over the connection there is: pictures and sound go on meanwhile. The client does so by itself when the
+   * connection stays interrupted, and when the browser says that it is online again.
+   */
+  restartIce() {
+    if (!this.#pc) return;
+    this.#iceRestart = true;
+    this.#negotiate();
+  }
+
   /** The browser's own numbers: the transport, one entry per filled slot, and one per encoding sent. */
   async stats() {
     /** @type {{transport: Record<string, any> | null, slots: Record<string, any>[], sending: Record<string, any>[]}} */
@@ -215,6 +226,7 @@ export class Media extends EventTarget {
 
   /** Ends the connection; the tracks stay the page's. */
   stop() {
+    globalThis.removeEventListener?.('online', this.#onOnline);
     this.#end();
     this.#set('off');
   }
@@ -451,6 +463,8 @@ export class Media extends EventTarget {
     if (state === 'lost' && this.#pc && !this.#open?.fresh) this.#begin();
   }
 
+  #onOnline = () => this.restartIce();
+
   /** @param {RTCPeerConnectionState} state */
   #transportChanged(state) {
     clearTimeout(this.#timer);
@@ -462,8 +476,7 @@ export class Media extends EventTarget {
   /** Restarts ICE, and if that does not help makes a fresh connection. */
   #restart() {
     this.#set('lost');
-    this.#iceRestart = true;
-    this.#negotiate();
+    this.restartIce();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#begin(), FRESH_AFTER_MS);
   }

@@ -1,7 +1,7 @@
 //! The server's life: start in order, say so, end in order.
 
 use std::io::IsTerminal;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ async fn bind(config: &Config, feed: &Feed) -> anyhow::Result<(TcpListener, Sfu)
             .await
             .with_context(|| format!("cannot bind {}/tcp", config.listen))?;
         let port = listener.local_addr()?.port();
-        let listen = config.media_listen.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+        let listen = config.media_listen.unwrap_or(SocketAddr::new(every_address(), port));
         let advertise =
             if config.advertise.is_empty() { local_addresses(listen.ip()) } else { config.advertise.clone() };
         let events = feed.clone();
@@ -141,6 +141,14 @@ async fn bind(config: &Config, feed: &Feed) -> anyhow::Result<(TcpListener, Sfu)
             Err(StartError::Bind { .. }) if attempts > 0 => {}
             Err(error) => return Err(error).context("cannot start the media core"),
         }
+    }
+}
+
+/// IPv4 and IPv6 where the system has both.
+fn every_address() -> IpAddr {
+    match std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
+        Ok(_) => Ipv6Addr::UNSPECIFIED.into(),
+        Err(_) => Ipv4Addr::UNSPECIFIED.into(),
     }
 }
 

@@ -80,3 +80,53 @@ test('without a camera and a microphone one still sees and hears the others', as
   await ben.waitForFunction(() => globalThis.room?.connection === 'open');
   await seesAndHears(ben, 1);
 });
+
+/**
+ * The pair of candidates in use, and the ICE credentials of both sides.
+ * @param {import('playwright-core').Page} page
+ */
+function iceOf(page) {
+  return page.evaluate(async () => {
+    const { connection } = globalThis.room.media;
+    const report = [...(await connection.getStats()).values()];
+    const { selectedCandidatePairId } = report.find(({ type }) => type === 'transport');
+    const pair = report.find(({ id }) => id === selectedCandidatePairId);
+    const remote = report.find(({ id }) => id === pair?.remoteCandidateId);
+    const ufrag = (description) => /a=ice-ufrag:(\S+)/.exec(description.sdp)?.[1];
+    return { address: remote?.address, ours: ufrag(connection.localDescription), theirs: ufrag(connection.remoteDescription) };
+  });
+}
+
+test('over IPv6 it is the same', async (t) => {
+  const server = await startServer(t, { advertise: ['::1'] });
+  const browser = await startBrowser(t);
+  const [host, ben] = await Promise.all([openPage(t, browser), openPage(t, browser)]);
+  const link = await hostClass(host, server.url);
+  await joinClass(ben, link, 'Ben');
+  await seesAndHears(host, 1);
+  await seesAndHears(ben, 1);
+  assert.equal((await iceOf(host)).address, '::1');
+});
+
+test('ICE restarts under a class that goes on', async (t) => {
+  const server = await startServer(t);
+  const browser = await startBrowser(t);
+  const [host, ben] = await Promise.all([openPage(t, browser), openPage(t, browser)]);
+  const link = await hostClass(host, server.url);
+  await joinClass(ben, link, 'Ben');
+  await seesAndHears(host, 1);
+  const before = await iceOf(ben);
+  const published = await host.evaluate(() => [...globalThis.room.state.publications.keys()]);
+  await ben.evaluate(() => {
+    globalThis.former = globalThis.room.media.connection;
+    globalThis.dispatchEvent(new Event('online'));
+  });
+  await until(async () => {
+    const { ours, theirs } = await iceOf(ben);
+    return ours !== before.ours && theirs !== before.theirs ? true : undefined;
+  }, 'new credentials on both sides');
+  await seesAndHears(host, 1);
+  await seesAndHears(ben, 1);
+  assert.ok(await ben.evaluate(() => globalThis.former === globalThis.room.media.connection && globalThis.room.media.state === 'connected'));
+  assert.deepEqual(await host.evaluate(() => [...globalThis.room.state.publications.keys()]), published);
+});
