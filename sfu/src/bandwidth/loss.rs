@@ -147,6 +147,30 @@ impl LossControl {
     }
 }
 
+/// The part lost that nothing but chance explains, of the last few hundred datagrams.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ChanceLoss {
+    arrived: u32,
+    lost: u32,
+}
+
+impl ChanceLoss {
+    /// So many arrived and were lost while there was room on the line.
+    pub(super) fn on_feedback(&mut self, arrived: u32, lost: u32) {
+        self.arrived = self.arrived.saturating_add(arrived);
+        self.lost = self.lost.saturating_add(lost);
+        if self.arrived.saturating_add(self.lost) > REMEMBERED {
+            (self.arrived, self.lost) = (self.arrived / 2, self.lost / 2);
+        }
+    }
+
+    /// 0 to 1.
+    pub(super) fn fraction(&self) -> f64 {
+        let all = self.arrived.saturating_add(self.lost).max(FEWEST);
+        f64::from(self.lost) / f64::from(all)
+    }
+}
+
 /// The part lost of what is sent at a rate.
 fn loss_at(sent: f64, limit: f64, chance: f64) -> f64 {
     let above = ((sent - limit) / sent).max(0.0);
@@ -170,6 +194,11 @@ const MIN_CHANCE: f64 = 0.0005;
 const MAX_CHANCE: f64 = 0.2;
 const MAX_CHANCE_WITH_QUEUE: f64 = 0.02;
 const ROUNDS: usize = 6;
+
+/// Datagrams, the older half of which is forgotten at once.
+const REMEMBERED: u32 = 400;
+/// Fewer say little.
+const FEWEST: u32 = 50;
 
 #[cfg(test)]
 mod tests {
@@ -228,5 +257,18 @@ mod tests {
             let [Some(first), Some(second)] = limits[..] else { panic!("seed {seed}: {limits:?}") };
             assert!(first < 800 && (420..780).contains(&second), "seed {seed}: {limits:?}");
         }
+    }
+
+    #[test]
+    fn loss_by_chance_is_that_of_the_last_few_hundred_datagrams() {
+        let mut chance = ChanceLoss::default();
+        chance.on_feedback(1, 1);
+        assert!(chance.fraction() < 0.05, "two say little");
+        (0..200).for_each(|_| chance.on_feedback(8, 2));
+        assert!((0.19..0.21).contains(&chance.fraction()), "{}", chance.fraction());
+        (0..60).for_each(|_| chance.on_feedback(10, 0));
+        assert!(chance.fraction() < 0.07, "{}", chance.fraction());
+        chance.on_feedback(u32::MAX, u32::MAX);
+        assert!(chance.fraction() < 0.51);
     }
 }

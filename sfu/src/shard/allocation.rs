@@ -49,6 +49,10 @@ impl<T: Transport> Shard<T> {
         let least: Bitrate = claims.iter().filter_map(|claim| Some(claim.ladder.first()?.bitrate)).sum();
         let shown: Bitrate =
             claims.iter().filter_map(|claim| Some(claim.ladder.get(claim.current?)?.bitrate)).sum();
+        let least_shown: Bitrate = claims
+            .iter()
+            .filter_map(|claim| Some(claim.ladder.first().filter(|_| claim.current.is_some())?.bitrate))
+            .sum();
         let downlink = &mut self.participants[index].downlink;
         if let Some(estimator) = downlink.estimator() {
             // What is new must fit with room to spare, so there is use for an estimate that much higher.
@@ -62,6 +66,9 @@ impl<T: Transport> Shard<T> {
         }
         // What does no harm may go on: an estimate dips after every burst, and a picture need not dip with it.
         budget = budget.max(downlink.sustained(now, shown + sound) - sound);
+        if downlink.endures(now, least_shown, budget) {
+            budget = least_shown;
+        }
         if downlink.tries(now, candidates.first().and_then(|candidate| candidate.paused_since)) {
             let first = claims.first().and_then(|claim| claim.ladder.first());
             budget = budget.max(first.map_or(Bitrate::ZERO, |rung| rung.bitrate * NEW_COSTS_MORE));
