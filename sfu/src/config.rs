@@ -27,7 +27,8 @@ pub struct Limits {
     pub encodings_per_publication: usize,
     /// Open data channels per participant.
     pub channels_per_participant: usize,
-    /// Bytes waiting on one data channel; a message beyond is dropped.
+    /// Bytes waiting on one data channel, and one message for every 256 of them; a message beyond is dropped. A sixteenth on
+    /// a channel that may lose messages.
     pub channel_queue_bytes: usize,
     /// Largest message on a data channel, bytes.
     pub message_bytes: usize,

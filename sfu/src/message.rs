@@ -9,7 +9,7 @@ use crate::id::{Mid, ParticipantId, PublicationId, RoomId};
 use crate::report::ParticipantReport;
 use crate::sdp::OfferError;
 use crate::sink::{Publication, Sink};
-use crate::transport::ChannelId;
+use crate::transport::{ChannelId, SendDataError};
 use crate::view::{SlotAssignment, View};
 
 /// What the embedder tells the core. Commands about an unknown participant or room are ignored: it has just left.
@@ -56,7 +56,9 @@ pub enum Command {
         view: View,
     },
     /// Sends one message on a data channel. What does not fit the send queue is dropped, counted, and told by
-    /// [`Event::DataDropped`].
+    /// [`Event::DataDropped`]; before it comes to that, [`Event::BufferedHigh`] says to wait.
+    ///
+    /// A reliable channel's queue takes [`crate::Limits::channel_queue_bytes`], a lossy one's a sixteenth.
     SendData {
         /// To whom.
         participant: ParticipantId,
@@ -201,17 +203,26 @@ pub enum Event {
         /// What.
         data: Data,
     },
-    /// A [`Command::SendData`] found the queue full, or the channel gone: the message was dropped. A channel that was full tells by
-    /// [`Event::DataWritable`] when to go on.
+    /// A [`Command::SendData`] found the queue full, or the channel gone: the message was dropped.
     DataDropped {
         /// For whom it was.
         participant: ParticipantId,
         /// On which channel.
         channel: ChannelId,
+        /// Why; [`SendDataError::code`] is a word for it.
+        reason: SendDataError,
     },
-    /// A channel that dropped a message for want of room has room again: half of its queue, [`crate::Limits::channel_queue_bytes`].
-    DataWritable {
-        /// To whom.
+    /// The client takes less than is sent on a data channel: half of its queue is used. Who sends should keep back what can wait until
+    /// [`Event::BufferedLow`], or until the channel is closed.
+    BufferedHigh {
+        /// Who.
+        participant: ParticipantId,
+        /// On which channel.
+        channel: ChannelId,
+    },
+    /// After [`Event::BufferedHigh`]: the queue has emptied to an eighth. Said once each time.
+    BufferedLow {
+        /// Who.
         participant: ParticipantId,
         /// On which channel.
         channel: ChannelId,

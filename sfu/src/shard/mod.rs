@@ -44,7 +44,7 @@ use crate::counters::Counters;
 use crate::id::{ParticipantId, PublicationId, RoomId, Ssrc};
 use crate::message::{Command, Data, Event};
 use crate::sink::{Sink, SinkEvent};
-use crate::transport::{ChannelId, Incoming, Transport, TransportEvent};
+use crate::transport::{ChannelId, Incoming, SendDataError, Transport, TransportEvent};
 use allocation::Replay;
 use arena::Arena;
 pub use outbox::Run;
@@ -342,11 +342,12 @@ impl<T: Transport> Shard<T> {
         let Some(&index) = self.by_id.get(&id) else { return };
         self.current = Some(index);
         let transport = self.participants[index].transport.as_mut();
-        match transport.map(|transport| transport.send_data(now, channel, data)) {
-            Some(Ok(())) => self.counters.messages_sent += 1,
-            Some(Err(_)) | None => {
+        let sent = transport.ok_or(SendDataError::Closed);
+        match sent.and_then(|transport| transport.send_data(now, channel, data)) {
+            Ok(()) => self.counters.messages_sent += 1,
+            Err(reason) => {
                 self.counters.messages_dropped += 1;
-                self.events.push_back(Event::DataDropped { participant: id, channel });
+                self.events.push_back(Event::DataDropped { participant: id, channel, reason });
             }
         }
         self.after_transport(now, index);
@@ -400,7 +401,8 @@ impl<T: Transport> Shard<T> {
                     Event::ChannelOpened { participant: id, channel, label }
                 }
                 TransportEvent::ChannelClosed(channel) => Event::ChannelClosed { participant: id, channel },
-                TransportEvent::ChannelWritable(channel) => Event::DataWritable { participant: id, channel },
+                TransportEvent::BufferedHigh(channel) => Event::BufferedHigh { participant: id, channel },
+                TransportEvent::BufferedLow(channel) => Event::BufferedLow { participant: id, channel },
                 TransportEvent::Data { channel, data } => {
                     self.counters.messages_received += 1;
                     Event::Data { participant: id, channel, data }

@@ -78,7 +78,7 @@ pub trait Transport: Sized + Send {
     /// Seals the compound RTCP packet that occupies `buffer[start..]` in place and appends what SRTCP appends.
     fn seal_rtcp(&mut self, buffer: &mut Vec<u8>, start: usize);
 
-    /// Queues one message. Refused when the channel is not open or its queue is full; nothing is kept then.
+    /// Queues one message. Refused when the channel is not open, its queue is full or the message too large; nothing is kept then.
     fn send_data(&mut self, now: Instant, channel: ChannelId, data: &Data) -> Result<(), SendDataError>;
 
     /// Closes in good order: what is to be sent comes out of [`poll_transmit`](Self::poll_transmit).
@@ -128,8 +128,10 @@ pub enum TransportEvent {
     },
     /// A data channel is gone.
     ChannelClosed(ChannelId),
-    /// A channel that refused a message for want of room has half of its queue free again.
-    ChannelWritable(ChannelId),
+    /// More waits on a data channel than half of what its queue takes.
+    BufferedHigh(ChannelId),
+    /// After [`BufferedHigh`](Self::BufferedHigh): no more than an eighth waits.
+    BufferedLow(ChannelId),
     /// A message.
     Data {
         /// On which channel.
@@ -149,4 +151,18 @@ pub enum SendDataError {
     /// The channel's send queue has no room for it.
     #[error("the data channel's send queue is full")]
     Full,
+    /// It is larger than any client takes: 256 KiB.
+    #[error("the message is larger than 256 KiB")]
+    TooLarge,
+}
+
+impl SendDataError {
+    /// A word for logs and protocols; it stays the same.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Closed => "channel_closed",
+            Self::Full => "channel_full",
+            Self::TooLarge => "message_too_large",
+        }
+    }
 }

@@ -155,7 +155,7 @@ impl Room {
                 };
                 self.take(now, &id, Carrier::Channel(participant, channel), message);
             }
-            CoreEvent::DataDropped { participant, channel } => {
+            CoreEvent::DataDropped { participant, channel, .. } => {
                 let Some((id, media)) = self.media_of(participant) else { return };
                 if media.channel == Some(channel)
                     && let Some(session) =

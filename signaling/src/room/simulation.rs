@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 use simmer_sfu::message::{Data, Event as CoreEvent};
+use simmer_sfu::transport::SendDataError;
 
 use super::tests::{OFFER, admission, room_config};
 use super::*;
@@ -248,7 +249,8 @@ impl World {
         if let Some((participant, channel)) = client.channel
             && client.channel_coming.pop_back().is_some()
         {
-            self.room.handle_core(self.now, CoreEvent::DataDropped { participant, channel });
+            let reason = SendDataError::Full;
+            self.room.handle_core(self.now, CoreEvent::DataDropped { participant, channel, reason });
         }
     }
 

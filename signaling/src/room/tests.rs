@@ -8,6 +8,7 @@ use simmer_sfu::codec::Codec;
 use simmer_sfu::id::{Mid, PublicationId};
 use simmer_sfu::message::{Data, DisconnectReason, Event as CoreEvent};
 use simmer_sfu::sink::Publication as CorePublication;
+use simmer_sfu::transport::SendDataError;
 use simmer_sfu::view::{
     AudioWish as CoreAudioWish, Role as CoreRole, SlotAssignment, VideoSource, VideoWish,
 };
@@ -710,7 +711,8 @@ fn resuming_repeats_what_media_has_to_say_and_drops_lead_to_a_snapshot() {
         channel: ChannelId(3),
         label: CHANNEL.to_owned(),
     });
-    table.core_says(CoreEvent::DataDropped { participant, channel: ChannelId(3) });
+    let reason = SendDataError::Full;
+    table.core_says(CoreEvent::DataDropped { participant, channel: ChannelId(3), reason });
     let third = table.connect(admission("ben", Role::Participant), Some(&resume));
     assert!(table.welcome(third).get("snapshot").is_some());
     let resume = table.resume(third, 1);

@@ -246,7 +246,8 @@ fn room_number(event: &Event) -> Option<u32> {
         | Event::ChannelClosed { participant, .. }
         | Event::Data { participant, .. }
         | Event::DataDropped { participant, .. }
-        | Event::DataWritable { participant, .. } => of(participant),
+        | Event::BufferedHigh { participant, .. }
+        | Event::BufferedLow { participant, .. } => of(participant),
         Event::Published { publication, .. } => of(&publication.id.participant),
         Event::Unpublished { publication, .. } => of(&publication.participant),
         Event::Speakers { room, .. } => u32::try_from(room.0).ok(),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use simmer_sfu::id::{ParticipantId, RoomId};
 use simmer_sfu::message::{Command, Data, Event};
+use simmer_sfu::transport::SendDataError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::outbox::Outbox;
@@ -195,7 +196,11 @@ impl RoomTask {
                         Carrier::Channel(participant, channel) => {
                             metrics.sent.with_label_values(&[name, "channel"]).inc();
                             let data = Data::Text(text);
-                            self.held.core.send(Command::SendData { participant, channel, data });
+                            if !self.held.core.send(Command::SendData { participant, channel, data }) {
+                                let reason = SendDataError::Full;
+                                let dropped = Event::DataDropped { participant, channel, reason };
+                                self.room.handle_core(now, dropped);
+                            }
                         }
                     }
                 }

@@ -35,7 +35,7 @@ pub(crate) struct NotingCore {
 }
 
 impl MediaCore for NotingCore {
-    fn send(&self, command: Command) {
+    fn send(&self, command: Command) -> bool {
         match command {
             Command::Join { participant, .. } => self.joined.lock().expect("a lock").push(participant),
             Command::Leave { participant } => self.left.lock().expect("a lock").push(participant),
@@ -50,6 +50,7 @@ impl MediaCore for NotingCore {
             }
             _ => {}
         }
+        true
     }
 }
 

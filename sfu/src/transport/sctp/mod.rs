@@ -1,11 +1,13 @@
 //! The SCTP association inside DTLS and the data channels on it (RFC 8831, RFC 8832).
 //!
-//! [`guard`] lets only harmless packets through to the SCTP machine; [`channel`] is what is known of one channel.
+//! [`guard`] lets only harmless packets through to the SCTP machine; [`channel`] is how a channel's messages look, [`backlog`] what
+//! waits on one.
 
+mod backlog;
 mod channel;
 mod guard;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,10 +15,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rtc_sctp::{
     Association, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
-    PayloadProtocolIdentifier, ServerConfig, StreamEvent, TimerConfig, TransportConfig,
+    PayloadProtocolIdentifier, ReliabilityType, ServerConfig, StreamEvent, TimerConfig, TransportConfig,
 };
 use rtc_shared::TransportProtocol;
 
+use self::backlog::{Backlog, Mark};
 use self::channel::Opening;
 use self::guard::{ChunkGuard, Verdict};
 use super::context::TransportLimits;
@@ -36,9 +39,7 @@ pub(super) struct Sctp {
     init: Option<(u32, Vec<Bytes>)>,
     connect_at: Option<Instant>,
     guard: ChunkGuard,
-    channels: BTreeSet<u16>,
-    /// Those of them that refused a message and have not been writable since.
-    full: BTreeSet<u16>,
+    channels: BTreeMap<u16, Backlog>,
     transmits: VecDeque<Bytes>,
     events: VecDeque<TransportEvent>,
 }
@@ -62,8 +63,7 @@ impl Sctp {
             init: None,
             connect_at: None,
             guard: ChunkGuard::new(window),
-            channels: BTreeSet::new(),
-            full: BTreeSet::new(),
+            channels: BTreeMap::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -139,21 +139,19 @@ impl Sctp {
         channel: ChannelId,
         data: &Data,
     ) -> Result<(), SendDataError> {
-        let association = self.association.as_mut().filter(|_| self.channels.contains(&channel.0));
-        let association = association.ok_or(SendDataError::Closed)?;
+        let association = self.association.as_mut().ok_or(SendDataError::Closed)?;
+        let backlog = self.channels.get_mut(&channel.0).ok_or(SendDataError::Closed)?;
         let mut stream = association.stream(channel.0).map_err(|_| SendDataError::Closed)?;
         let (identifier, payload) = channel::encode(data);
-        let waiting = stream.buffered_amount().map_err(|_| SendDataError::Closed)?;
-        if waiting.saturating_add(payload.len()) > self.limits.channel_queue_bytes
-            || payload.len() > MAX_OUTGOING_MESSAGE
-        {
-            // One that never fits would wait for nothing.
-            if waiting > self.limits.channel_queue_bytes / 2 {
-                self.full.insert(channel.0);
-            }
+        if payload.len() > MAX_OUTGOING_MESSAGE {
+            return Err(SendDataError::TooLarge);
+        }
+        if !backlog.admits(payload.len()) {
             return Err(SendDataError::Full);
         }
         stream.write_chunk_with_ppi(now, &payload, identifier).map_err(|_| SendDataError::Closed)?;
+        let mark = backlog.add(payload.len());
+        self.tell(channel, mark);
         self.drain(now);
         Ok(())
     }
@@ -216,8 +214,7 @@ impl Sctp {
             self.established = false;
             self.init = None;
             self.guard = ChunkGuard::new(self.guard.window());
-            self.full.clear();
-            for channel in std::mem::take(&mut self.channels) {
+            for channel in std::mem::take(&mut self.channels).into_keys() {
                 self.events.push_back(TransportEvent::ChannelClosed(ChannelId(channel)));
             }
             return;
@@ -232,8 +229,9 @@ impl Sctp {
                 self.connect_at = None;
             }
             Event::Stream(StreamEvent::Readable { id }) => self.read(now, association, ChannelId(id)),
-            Event::Stream(StreamEvent::BufferedAmountLow { id }) if self.full.remove(&id) => {
-                self.events.push_back(TransportEvent::ChannelWritable(ChannelId(id)));
+            Event::Stream(StreamEvent::BufferedAmountReleased { id, n_bytes }) => {
+                let mark = self.channels.get_mut(&id).and_then(|backlog| backlog.release(n_bytes));
+                self.tell(ChannelId(id), mark);
             }
             Event::AssociationLost { id, .. } => self.forget(ChannelId(id)),
             Event::HandshakeFailed { reason } => tracing::debug!(%reason, "no SCTP association"),
@@ -246,7 +244,7 @@ impl Sctp {
             let Ok(mut stream) = association.stream(id.0) else { return };
             let Ok(Some(message)) = stream.read_sctp() else { return };
             let payload = message.to_payload(self.limits.message_bytes).map(bytes::BytesMut::freeze);
-            let known = self.channels.contains(&id.0);
+            let known = self.channels.contains_key(&id.0);
             let accepted = match (message.ppi, payload) {
                 (PayloadProtocolIdentifier::Dcep, Ok(payload)) if !known => {
                     self.open(now, association, id, &payload)
@@ -291,18 +289,29 @@ impl Sctp {
             .is_ok();
         let configured =
             stream.set_reliability_params(opening.unordered, opening.reliability, opening.parameter).is_ok();
-        let watched = stream.set_buffered_amount_low_threshold(self.limits.channel_queue_bytes / 2).is_ok();
-        if !(acknowledged && configured && watched) {
+        if !(acknowledged && configured) {
             return false;
         }
-        self.channels.insert(id.0);
+        let limit = match opening.reliability {
+            ReliabilityType::Reliable => self.limits.channel_queue_bytes,
+            _ => self.limits.channel_queue_bytes / LOSSY_SHARE,
+        };
+        let mut backlog = Backlog::new(limit);
+        backlog.add(channel::ACKNOWLEDGEMENT.len());
+        self.channels.insert(id.0, backlog);
         self.events.push_back(TransportEvent::ChannelOpened { channel: id, label: opening.label });
         true
     }
 
+    fn tell(&mut self, channel: ChannelId, mark: Option<Mark>) {
+        self.events.extend(mark.map(|mark| match mark {
+            Mark::High => TransportEvent::BufferedHigh(channel),
+            Mark::Low => TransportEvent::BufferedLow(channel),
+        }));
+    }
+
     fn forget(&mut self, id: ChannelId) {
-        self.full.remove(&id.0);
-        if self.channels.remove(&id.0) {
+        if self.channels.remove(&id.0).is_some() {
             self.events.push_back(TransportEvent::ChannelClosed(id));
         }
     }
@@ -338,3 +347,5 @@ const CONNECT_DELAY: Duration = Duration::from_secs(1);
 const MIN_WINDOW: usize = 256 * 1024;
 /// What browsers take when an answer does not say otherwise is 64 KiB, what they announce is 256 KiB.
 const MAX_OUTGOING_MESSAGE: usize = 256 * 1024;
+/// What need not arrive is worth little when it is late: a channel that may lose messages queues a sixteenth of what another does.
+const LOSSY_SHARE: usize = 16;
