@@ -152,6 +152,21 @@ export async function joinClass(page, link, name) {
 }
 
 /**
+ * A class on a server of its own: its host, Ana, and these guests, each in a page of their own, all of them in.
+ * @param {import('node:test').TestContext} t
+ * @param {string[]} names
+ * @param {Parameters<typeof startServer>[1]} [options]
+ */
+export async function openClass(t, names, options) {
+  const server = await startServer(t, options);
+  const browser = await startBrowser(t);
+  const [host, ...guests] = await Promise.all(['Ana', ...names].map(() => openPage(t, browser)));
+  const link = await hostClass(host, server.url);
+  for (const [index, guest] of guests.entries()) await joinClass(guest, link, names[index]);
+  return { server, browser, link, host, guests };
+}
+
+/**
  * @param {import('playwright-core').Page} page
  * @param {string} name
  */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
-import { hostClass, joinClass, openPage, OUTPUT, PHONE, seesAndHears, startBrowser, startServer, until } from './harness.js';
+import { openClass, OUTPUT, PHONE, seesAndHears, until } from './harness.js';
 
 /**
  * The height of what a page receives of a publication, once it is decoded.
@@ -25,11 +25,7 @@ function ownPublication(page, source) {
 }
 
 test('a screen is shared as a second picture, shown large and first, and gone when sharing ends', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const [host, ben] = await Promise.all([openPage(t, browser), openPage(t, browser)]);
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
+  const { host, guests: [ben] } = await openClass(t, ['Ben']);
   await seesAndHears(host, 1);
   const camera = await ownPublication(ben, 'camera');
 
@@ -64,13 +60,7 @@ test('a screen is shared as a second picture, shown large and first, and gone wh
 });
 
 test('a place for a role shows whoever has it: the newest screen, and who speaks', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const pages = await Promise.all([1, 2, 3].map(() => openPage(t, browser)));
-  const [host, ben, chiyo] = pages;
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
-  await joinClass(chiyo, link, 'Chiyo');
+  const { host, guests: [ben, chiyo] } = await openClass(t, ['Ben', 'Chiyo']);
   await seesAndHears(host, 2);
 
   // The fake microphones beep: somebody is heard to speak, and their tile says so.
