@@ -6,7 +6,7 @@ use crate::bandwidth::arrival_clock::ArrivalClock;
 use crate::bandwidth::cluster::{Clusters, Finding};
 use crate::bandwidth::grouping::Grouping;
 use crate::bandwidth::history::{CAPACITY, News, SentHistory};
-use crate::bandwidth::loss::{ChanceLoss, LossControl};
+use crate::bandwidth::loss::{LossControl, LossMeter};
 use crate::bandwidth::probe::{Prober, Situation};
 use crate::bandwidth::queue::QueueDelay;
 use crate::bandwidth::rate_control::{CEILING, FLOOR, Observed, RateControl};
@@ -31,7 +31,8 @@ pub struct BandwidthEstimator {
     queue: QueueDelay,
     control: RateControl,
     loss: LossControl,
-    chance: ChanceLoss,
+    lost_lately: LossMeter,
+    lost_by_chance: LossMeter,
     prober: Prober,
     clusters: Clusters,
     /// A probe found room on the line: until then it counts.
@@ -65,9 +66,9 @@ pub struct EstimatorReport {
     pub estimate: Bitrate,
     /// What arrives, once that is known.
     pub acknowledged: Option<Bitrate>,
-    /// The part lost in the last seconds, 0 to 1.
+    /// The part lost of the last 30 to 60 datagrams, 0 to 1.
     pub loss: f64,
-    /// The part lost while nothing waited on the line, of the last some hundred datagrams: no fault of too much being sent. 0 to 1.
+    /// The part lost while nothing waited on the line, of the last 200 to 400 datagrams: no fault of too much being sent. 0 to 1.
     pub chance_loss: f64,
     /// The slope of the delay: by how many milliseconds the queue grows in a second.
     pub trend: f64,
@@ -124,7 +125,8 @@ impl BandwidthEstimator {
             queue: QueueDelay::default(),
             control: RateControl::new(START),
             loss: LossControl::default(),
-            chance: ChanceLoss::default(),
+            lost_lately: LossMeter::new(LATELY),
+            lost_by_chance: LossMeter::new(BY_CHANCE),
             prober: Prober::new(now),
             clusters: Clusters::default(),
             room_until: None,
@@ -163,6 +165,8 @@ impl BandwidthEstimator {
             self.restart();
         }
         self.take_in(feedback, reference_us);
+        let arrived = u32::try_from(self.arrivals.len()).unwrap_or(u32::MAX);
+        self.lost_lately.on_feedback(arrived, self.missing);
         let Some(last_sent_us) = self.arrivals.iter().map(|arrival| arrival.sent_us).max() else {
             // Nothing new arrived: no sign that the line is there.
             self.loss.update(self.queue_stands());
@@ -179,7 +183,7 @@ impl BandwidthEstimator {
             self.queue.on_feedback(now_us, least);
         }
         if self.queue.latest_micros() <= LONG_QUEUE_US && self.loss.limit().is_none() {
-            self.chance.on_feedback(self.arrivals.len() as u32, self.missing);
+            self.lost_by_chance.on_feedback(arrived, self.missing);
         }
         for arrival in &self.arrivals {
             self.acknowledged.add(arrival.at_us, arrival.bytes);
@@ -277,11 +281,13 @@ impl BandwidthEstimator {
 
     /// What it knows, for charts.
     pub fn report(&self) -> EstimatorReport {
+        let told =
+            |meter: &LossMeter| if self.reports.feedback { meter.fraction() } else { self.reports.loss };
         EstimatorReport {
             estimate: self.estimate(),
             acknowledged: self.acknowledged.rate(),
-            loss: if self.reports.feedback { self.loss.fraction() } else { self.reports.loss },
-            chance_loss: if self.reports.feedback { self.chance.fraction() } else { self.reports.loss },
+            loss: told(&self.lost_lately),
+            chance_loss: told(&self.lost_by_chance),
             trend: self.trendline.slope() * 1000.0,
             usage: self.trendline.usage(),
             queue: Duration::from_micros(self.queue.latest_micros().unsigned_abs()),
@@ -421,6 +427,9 @@ const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longer than what a good line's jitter adds to every datagram of a feedback.
 const LONG_QUEUE_US: i64 = 80_000;
+/// Datagrams.
+const LATELY: u32 = 60;
+const BY_CHANCE: u32 = 400;
 const TELLING_DATAGRAMS: u32 = 5;
 const BLACKOUT_DECREASE: f64 = 0.8;
 const ROOM: Duration = Duration::from_secs(2);

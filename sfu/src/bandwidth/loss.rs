@@ -147,27 +147,33 @@ impl LossControl {
     }
 }
 
-/// The part lost that nothing but chance explains, of the last few hundred datagrams.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ChanceLoss {
+/// The part lost of the last datagrams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LossMeter {
     arrived: u32,
     lost: u32,
+    /// So many count; the older half of them is forgotten at once.
+    remembered: u32,
 }
 
-impl ChanceLoss {
-    /// So many arrived and were lost while there was room on the line.
+impl LossMeter {
+    pub(super) fn new(remembered: u32) -> Self {
+        Self { arrived: 0, lost: 0, remembered }
+    }
+
+    /// So many arrived and were lost.
     pub(super) fn on_feedback(&mut self, arrived: u32, lost: u32) {
         self.arrived = self.arrived.saturating_add(arrived);
         self.lost = self.lost.saturating_add(lost);
-        if self.arrived.saturating_add(self.lost) > REMEMBERED {
+        if self.arrived.saturating_add(self.lost) > self.remembered {
             (self.arrived, self.lost) = (self.arrived / 2, self.lost / 2);
         }
     }
 
-    /// 0 to 1.
+    /// 0 to 1. Of fewer than half of those that count nothing much is concluded.
     pub(super) fn fraction(&self) -> f64 {
-        let all = self.arrived.saturating_add(self.lost).max(FEWEST);
-        f64::from(self.lost) / f64::from(all)
+        let all = self.arrived.saturating_add(self.lost).max(self.remembered / 2);
+        if all == 0 { 0.0 } else { f64::from(self.lost) / f64::from(all) }
     }
 }
 
@@ -194,11 +200,6 @@ const MIN_CHANCE: f64 = 0.0005;
 const MAX_CHANCE: f64 = 0.2;
 const MAX_CHANCE_WITH_QUEUE: f64 = 0.02;
 const ROUNDS: usize = 6;
-
-/// Datagrams, the older half of which is forgotten at once.
-const REMEMBERED: u32 = 400;
-/// Fewer say little.
-const FEWEST: u32 = 50;
 
 #[cfg(test)]
 mod tests {
@@ -260,15 +261,16 @@ mod tests {
     }
 
     #[test]
-    fn loss_by_chance_is_that_of_the_last_few_hundred_datagrams() {
-        let mut chance = ChanceLoss::default();
-        chance.on_feedback(1, 1);
-        assert!(chance.fraction() < 0.05, "two say little");
-        (0..200).for_each(|_| chance.on_feedback(8, 2));
-        assert!((0.19..0.21).contains(&chance.fraction()), "{}", chance.fraction());
-        (0..60).for_each(|_| chance.on_feedback(10, 0));
-        assert!(chance.fraction() < 0.07, "{}", chance.fraction());
-        chance.on_feedback(u32::MAX, u32::MAX);
-        assert!(chance.fraction() < 0.51);
+    fn a_meter_tells_of_the_last_datagrams() {
+        let mut meter = LossMeter::new(400);
+        meter.on_feedback(5, 5);
+        assert!(meter.fraction() < 0.05, "ten say little");
+        (0..200).for_each(|_| meter.on_feedback(8, 2));
+        assert!((0.19..0.21).contains(&meter.fraction()), "{}", meter.fraction());
+        (0..60).for_each(|_| meter.on_feedback(10, 0));
+        assert!(meter.fraction() < 0.07, "{}", meter.fraction());
+        meter.on_feedback(u32::MAX, u32::MAX);
+        assert!(meter.fraction() < 0.51);
+        assert_eq!(LossMeter::new(0).fraction(), 0.0);
     }
 }

@@ -171,7 +171,7 @@ impl<T: Transport> Shard<T> {
                 priority: picture.priority,
                 rungs: ladder.iter().map(LayerChoice::rung).collect(),
                 current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
-                may_rise: allotment.restraint.may_rise(now),
+                may_rise: allotment.restraint.may_rise(now, slot.apart()),
                 may_resume: allotment.restraint.may_resume(now),
                 paused_since: allotment.paused_since,
                 ladder,

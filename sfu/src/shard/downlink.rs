@@ -114,16 +114,17 @@ impl Downlink {
         self.estimate(now) * self.for_new(now)
     }
 
-    /// Of what the line carries, the part that is for what is sent from now on: a long queue that has just grown has to go first.
-    fn for_new(&self, now: Instant) -> f64 {
-        let queue = self.estimator_report().map(|report| report.queue).filter(|_| !self.is_calm(now));
-        let too_long = queue.unwrap_or_default().saturating_sub(SHORT_QUEUE);
-        1.0 - (too_long.as_secs_f64() / DRAINED_WITHIN.as_secs_f64()).min(MOST_FOR_QUEUE)
+    /// A long queue of ours stands on the line.
+    fn is_draining(&self, now: Instant) -> bool {
+        self.for_new(now) < 1.0
     }
 
-    /// No queue has grown of late.
-    fn is_calm(&self, now: Instant) -> bool {
-        self.overuse.is_none_or(|last| now.saturating_duration_since(last) >= CALM)
+    /// Of what the line carries, the part that is for what is sent from now on: a long queue that has just grown has to go first.
+    fn for_new(&self, now: Instant) -> f64 {
+        let grew = self.overuse.is_some_and(|last| now.saturating_duration_since(last) < OURS);
+        let queue = self.estimator_report().map(|report| report.queue).filter(|_| grew);
+        let too_long = queue.unwrap_or_default().saturating_sub(SHORT_QUEUE);
+        1.0 - (too_long.as_secs_f64() / DRAINED_WITHIN.as_secs_f64()).min(MOST_FOR_QUEUE)
     }
 
     /// What may go on of `shown`, which is sent now: all of it while nothing tells of trouble, or what waits on the line is soon gone, else what arrives,
@@ -132,7 +133,8 @@ impl Downlink {
         let Some(report) = self.estimator_report().filter(|report| report.loss < LOSSY) else {
             return Bitrate::ZERO;
         };
-        if self.is_calm(now) || report.queue <= SHORT_QUEUE {
+        let calm = self.overuse.is_none_or(|last| now.saturating_duration_since(last) >= CALM);
+        if report.queue <= SHORT_QUEUE || calm && !self.is_draining(now) {
             shown
         } else {
             shown.min(report.acknowledged.unwrap_or(Bitrate::ZERO) * 1.03 * self.for_new(now))
@@ -347,7 +349,9 @@ const ENDURANCE: Duration = Duration::from_millis(1500);
 const CALM: Duration = Duration::from_millis(500);
 /// Somebody else's burst, or a key frame of our own, makes no longer one.
 const SHORT_QUEUE: Duration = Duration::from_millis(80);
-/// What is longer than that.
+/// A queue that has not grown for so long, and still is not gone, is that of others.
+const OURS: Duration = Duration::from_secs(2);
+/// What is longer than a short one.
 const DRAINED_WITHIN: Duration = Duration::from_millis(500);
 const MOST_FOR_QUEUE: f64 = 0.5;
 /// A part of packets lost that no random loss of a usable line explains.
