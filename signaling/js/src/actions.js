@@ -14,6 +14,7 @@ export const MAX_OPEN = 200;
  * @property {object} message
  * @property {(reply: {seq: number | undefined}) => void} resolve
  * @property {(error: SimmerError) => void} reject
+ * @property {boolean} sent whether the carrier as it is now has taken it
  */
 
 export class ActionQueue {
@@ -21,7 +22,7 @@ export class ActionQueue {
    * @param {object} needs
    * @param {() => number} needs.nextId a number no other open request has
    * @param {() => string} needs.newKey
-   * @param {(message: object) => boolean} needs.send false when no carrier is open; the action then waits for `resend`
+   * @param {(message: object) => boolean} needs.send false when no carrier takes it; it then waits for `flush` or `resend`
    */
   constructor({ nextId, newKey, send }) {
     this.#nextId = nextId;
@@ -47,15 +48,23 @@ export class ActionQueue {
     return new Promise((resolve, reject) => {
       const id = this.#nextId();
       const message = { type: 'do', id, key: this.#newKey(), action };
-      this.#open.set(id, { message, resolve, reject });
-      this.#send(message);
+      this.#open.set(id, { message, resolve, reject, sent: false });
+      this.flush();
     });
   }
 
   /** Sends everything that is still open once more, oldest first: a carrier has opened or changed. */
   resend() {
-    for (const { message } of this.#open.values()) {
-      if (!this.#send(message)) return;
+    for (const open of this.#open.values()) open.sent = false;
+    this.flush();
+  }
+
+  /** Sends what no carrier took before, oldest first: there is room again. */
+  flush() {
+    for (const open of this.#open.values()) {
+      if (open.sent) continue;
+      open.sent = this.#send(open.message);
+      if (!open.sent) return;
     }
   }
 

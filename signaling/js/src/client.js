@@ -287,6 +287,7 @@ export class Room extends EventTarget {
     this.#media = media;
     media.addEventListener('message', (event) => this.#onMessage(detailOf(event), true));
     media.addEventListener('channel', (event) => this.#onChannel(detailOf(event)));
+    media.addEventListener('drained', () => this.#onDrained());
     media.addEventListener('state', (event) => this.#emit('media', detailOf(event)));
     media.addEventListener('problem', (event) => this.#emit('problem', detailOf(event)));
     media.audio.addEventListener('blocked', () => this.#emit('audioblocked', media.audio.blocked));
@@ -393,6 +394,12 @@ export class Room extends EventTarget {
   #onChannel(open) {
     if (open && this.#socket.state !== 'open') this.#actions.resend();
     this.#emit('connection', this.#socket.state);
+  }
+
+  #onDrained() {
+    if (this.#socket.state === 'open') return;
+    this.#actions.flush();
+    this.#view.again();
   }
 
   /** @param {SimmerError} error */

@@ -5,10 +5,11 @@
  * A connection that cannot be mended is replaced by a fresh one that publishes the same tracks again.
  *
  * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses), `message`
- * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open),
- * `problem` (`detail` is a `SimmerError`).
+ * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open), `drained` (the data
+ * channel takes messages again), `problem` (`detail` is a `SimmerError`).
  */
 import { AudioOutput } from './audio.js';
+import { RoomChannel } from './channel.js';
 import { receivable, requireFormat, sendable, sound, USUAL } from './codecs.js';
 import { encodingsFor } from './encodings.js';
 import { SimmerError } from './errors.js';
@@ -55,7 +56,7 @@ export class Media extends EventTarget {
 
   /** Whether room messages can be sent on the data channel. */
   get channelOpen() {
-    return this.#channel?.readyState === 'open';
+    return this.#channel?.open === true;
   }
 
   /**
@@ -156,17 +157,11 @@ export class Media extends EventTarget {
   }
 
   /**
-   * Sends a room message on the data channel; false when it is not open.
+   * Sends a room message on the data channel; false when it is not open or full (`drained` follows).
    * @param {object} message
    */
   sendOnChannel(message) {
-    if (!this.#channel || !this.channelOpen) return false;
-    try {
-      this.#channel.send(JSON.stringify(message));
-      return true;
-    } catch {
-      return false;
-    }
+    return this.#channel?.send(message) === true;
   }
 
   /**
@@ -253,7 +248,7 @@ export class Media extends EventTarget {
     this.#pc = null;
     if (pc) {
       pc.onconnectionstatechange = null;
-      if (this.#channel) this.#channel.onopen = this.#channel.onclose = this.#channel.onmessage = null;
+      this.#channel?.forget();
       pc.close();
     }
     this.#channel = undefined;
@@ -266,17 +261,14 @@ export class Media extends EventTarget {
 
   /** @param {RTCDataChannel} channel */
   #openChannel(channel) {
-    this.#channel = channel;
-    channel.onopen = () => this.dispatchEvent(new CustomEvent('channel', { detail: true }));
-    channel.onclose = () => this.dispatchEvent(new CustomEvent('channel', { detail: false }));
-    channel.onmessage = ({ data }) => {
-      if (typeof data !== 'string') return;
-      try {
-        this.dispatchEvent(new CustomEvent('message', { detail: JSON.parse(data) }));
-      } catch {
-        // Not JSON: not for us.
-      }
+    const tell = (/** @type {string} */ type, /** @type {unknown} */ detail) => {
+      this.dispatchEvent(new CustomEvent(type, { detail }));
     };
+    this.#channel = new RoomChannel(channel, {
+      opened: (open) => tell('channel', open),
+      message: (message) => tell('message', message),
+      drained: () => tell('drained', null),
+    });
   }
 
   /**
@@ -499,7 +491,7 @@ export class Media extends EventTarget {
   #redundantAudio;
   /** @type {RTCPeerConnection | null} */
   #pc = null;
-  /** @type {RTCDataChannel | undefined} */
+  /** @type {RoomChannel | undefined} */
   #channel;
   /** How many slots of each kind there are. */
   #slots = { audio: 0, video: 0 };
