@@ -40,6 +40,8 @@ pub(super) struct Dtls {
     /// What was sent last of the handshake, and when to say it again.
     flight: Vec<BytesMut>,
     repeat_at: Option<Instant>,
+    /// How often it was said again.
+    repeats: u32,
     events: VecDeque<DtlsEvent>,
 }
 
@@ -91,6 +93,7 @@ impl Dtls {
             outgoing: VecDeque::new(),
             flight: Vec::new(),
             repeat_at: None,
+            repeats: 0,
             events: VecDeque::new(),
         }
     }
@@ -141,18 +144,24 @@ impl Dtls {
     ///
     /// The machine stops its own timer for good as soon as a repetition of the client's comes in. As a server, which only ever
     /// has to fill gaps at the client, we send the same datagrams again. As a client we let the machine's timer run for as long as there is
-    /// one, since a server that is done answers nothing it has seen before.
+    /// one, since a server that is done answers nothing it has seen before; but not so often that the machine gives up.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        let Some(endpoint) = &mut self.endpoint else { return };
-        if self.role == DtlsRole::Client && endpoint.poll_timeout(&REMOTE).is_some() {
-            if endpoint.handle_timeout(REMOTE, now).is_err() && self.state == State::Handshaking {
-                self.end(DisconnectReason::HandshakeFailed);
+        if self.poll_timeout().is_none_or(|at| now < at) {
+            return;
+        }
+        let repeats = self.repeats + 1;
+        if self.machine_timer().is_some()
+            && let Some(endpoint) = &mut self.endpoint
+        {
+            if endpoint.handle_timeout(REMOTE, now).is_err() {
+                return self.end(DisconnectReason::HandshakeFailed);
             }
             self.collect(now);
-        } else if self.state == State::Handshaking && self.repeat_at.is_some_and(|at| at <= now) {
+        } else {
             self.outgoing.extend(self.flight.iter().cloned());
-            self.repeat_at = Some(now + REPEAT_INTERVAL);
         }
+        self.repeats = repeats;
+        self.repeat_at = Some(now + repeat_interval(self.role, repeats));
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
@@ -160,8 +169,12 @@ impl Dtls {
         if self.state != State::Handshaking {
             return None;
         }
-        let machine = self.endpoint.as_ref().filter(|_| self.role == DtlsRole::Client);
-        machine.and_then(|endpoint| endpoint.poll_timeout(&REMOTE)).or(self.repeat_at)
+        self.machine_timer().or(self.repeat_at)
+    }
+
+    fn machine_timer(&self) -> Option<Instant> {
+        let running = self.role == DtlsRole::Client && self.repeats < MACHINE_REPEATS;
+        self.endpoint.as_ref().filter(|_| running).and_then(|endpoint| endpoint.poll_timeout(&REMOTE))
     }
 
     /// The next datagram to send.
@@ -244,7 +257,8 @@ impl Dtls {
         }
         if self.state == State::Handshaking && self.outgoing.len() > before {
             self.flight = self.outgoing.range(before..).cloned().collect();
-            self.repeat_at = Some(now + REPEAT_INTERVAL);
+            self.repeats = 0;
+            self.repeat_at = Some(now + repeat_interval(self.role, 0));
         }
     }
 
@@ -280,8 +294,20 @@ impl Dtls {
     }
 }
 
-/// RFC 6347 section 4.2.4.1.
-const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a flight waits for its answer, after so many repetitions. RFC 6347 section 4.2.4.1 has a second, and less where the
+/// round trip is known to be short: a check has just come from there, and what is sent too early is two datagrams. A server of
+/// this crate's kind goes silent when it is asked twice too early, so as a client we take the second.
+fn repeat_interval(role: DtlsRole, repeats: u32) -> Duration {
+    match role {
+        DtlsRole::Client => LONGEST_REPEAT,
+        DtlsRole::Server => (FIRST_REPEAT * 2_u32.saturating_pow(repeats.min(8))).min(LONGEST_REPEAT),
+    }
+}
+
+const FIRST_REPEAT: Duration = Duration::from_millis(250);
+const LONGEST_REPEAT: Duration = Duration::from_secs(1);
+/// The machine fails at its eighth repetition of a flight.
+const MACHINE_REPEATS: u32 = 7;
 /// The machine keys associations by address; ours has one, whose client may move.
 const REMOTE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2);

@@ -1,11 +1,13 @@
 //! The SCTP association inside DTLS and the data channels on it (RFC 8831, RFC 8832).
 //!
 //! [`guard`] lets only harmless packets through to the SCTP machine; [`channel`] is how a channel's messages look, [`backlog`] what
-//! waits on one.
+//! waits on one; [`patience`] keeps the machine from waiting too long, [`answer`] the client.
 
+mod answer;
 mod backlog;
 mod channel;
 mod guard;
+mod patience;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,9 +21,11 @@ use rtc_sctp::{
 };
 use rtc_shared::TransportProtocol;
 
+use self::answer::Answer;
 use self::backlog::{Backlog, Mark};
 use self::channel::Opening;
 use self::guard::{ChunkGuard, Verdict};
+use self::patience::Patience;
 use super::context::TransportLimits;
 use super::{ChannelId, SendDataError, TransportEvent};
 use crate::message::Data;
@@ -35,10 +39,13 @@ pub(super) struct Sctp {
     endpoint: Endpoint,
     association: Option<Association>,
     established: bool,
-    /// The tag of the INIT that made the association, and what was answered: a repeated INIT gets the same answer.
-    init: Option<(u32, Vec<Bytes>)>,
+    /// The tag of the INIT that made the association.
+    init: Option<u32>,
+    /// What was said last of the handshake: a repeated INIT gets the same answer.
+    answer: Answer,
     connect_at: Option<Instant>,
     guard: ChunkGuard,
+    patience: Patience,
     channels: BTreeMap<u16, Backlog>,
     transmits: VecDeque<Bytes>,
     events: VecDeque<TransportEvent>,
@@ -53,7 +60,13 @@ impl Sctp {
             .with_max_num_outbound_streams(guard::MAX_STREAMS)
             .with_max_message_size(MAX_OUTGOING_MESSAGE as u32)
             // Whether the client is still there is for ICE to say.
-            .with_timer_config(TimerConfig { max_t3_rtx_retrans: usize::MAX, ..TimerConfig::default() });
+            .with_timer_config(TimerConfig {
+                max_t1_init_retrans: HANDSHAKE_REPETITIONS,
+                max_t1_cookie_retrans: HANDSHAKE_REPETITIONS,
+                max_t3_rtx_retrans: usize::MAX,
+                max_reconfig_retrans: usize::MAX,
+                ..TimerConfig::default()
+            });
         Self {
             limits,
             endpoint: endpoint(&configuration),
@@ -61,8 +74,10 @@ impl Sctp {
             association: None,
             established: false,
             init: None,
+            answer: Answer::default(),
             connect_at: None,
             guard: ChunkGuard::new(window),
+            patience: Patience::default(),
             channels: BTreeMap::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -82,6 +97,7 @@ impl Sctp {
             Verdict::Drop => {}
             Verdict::Init { tag } => self.accept(now, tag, packet),
             Verdict::Pass => {
+                let (established, before) = (self.established, self.transmits.len());
                 if let Some((_, DatagramEvent::AssociationEvent(event))) =
                     self.endpoint.handle(now, REMOTE, None, packet)
                     && let Some(association) = &mut self.association
@@ -89,6 +105,11 @@ impl Sctp {
                     association.handle_event(event);
                 }
                 self.drain(now);
+                if established {
+                    self.answer = Answer::default();
+                } else if self.established {
+                    self.answer = Answer::new(now, self.transmits.range(before..));
+                }
             }
             Verdict::Abort => {
                 if let Some(association) = &mut self.association {
@@ -110,16 +131,30 @@ impl Sctp {
                 self.association = Some(association);
             }
         }
+        if self.answer.due().is_some_and(|at| at <= now) {
+            self.transmits.extend(self.answer.repeat(now));
+        }
         if let Some(association) = &mut self.association {
-            association.handle_timeout(now);
+            let timer = association.poll_timeout();
+            // A timer whose time has come for us: the machine believes that it has for it, too.
+            let due = self.patience.due(timer, association.rtt()).is_some_and(|due| due <= now);
+            association.handle_timeout(timer.filter(|_| due).map_or(now, |timer| timer.max(now)));
+            let mut stats = association.stats();
+            let unanswered = self.patience.unanswered(now, stats.get_num_sacks(), stats.get_num_t3timeouts());
+            if unanswered.is_some_and(|since| now >= since + self.limits.consent) {
+                // The client is there, but its half of the association is not: nothing more is kept for it.
+                tracing::debug!("no SCTP acknowledgement: the association ends");
+                let _ = association.abort();
+            }
         }
         self.drain(now);
     }
 
     /// When to let timers run.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let association = self.association.as_ref().and_then(Association::poll_timeout);
-        association.into_iter().chain(self.connect_at).min()
+        let association = self.association.as_ref();
+        let due = association.and_then(|it| self.patience.due(it.poll_timeout(), it.rtt()));
+        due.into_iter().chain(self.connect_at).chain(self.answer.due()).min()
     }
 
     /// The next packet to send.
@@ -159,6 +194,7 @@ impl Sctp {
     /// Ends the association by an ABORT, which needs no answer.
     pub(super) fn close(&mut self, now: Instant) {
         self.connect_at = None;
+        self.answer = Answer::default();
         if let Some(association) = &mut self.association {
             let _ = association.abort();
         }
@@ -170,10 +206,8 @@ impl Sctp {
         if self.established {
             return;
         }
-        if let Some((known, answer)) = &self.init
-            && *known == tag
-        {
-            self.transmits.extend(answer.iter().cloned());
+        if self.init == Some(tag) {
+            self.transmits.extend(self.answer.packets());
             return;
         }
         // The machine would keep an association for every INIT there ever was: it gets a new start with each.
@@ -187,7 +221,8 @@ impl Sctp {
         self.association = Some(association);
         let before = self.transmits.len();
         self.drain(now);
-        self.init = Some((tag, self.transmits.range(before..).cloned().collect()));
+        self.init = Some(tag);
+        self.answer = Answer::new(now, self.transmits.range(before..));
     }
 
     /// Takes everything out of the machine that it has for us.
@@ -213,12 +248,15 @@ impl Sctp {
         if self.established && association.is_closed() {
             self.established = false;
             self.init = None;
+            self.answer = Answer::default();
             self.guard = ChunkGuard::new(self.guard.window());
+            self.patience = Patience::default();
             for channel in std::mem::take(&mut self.channels).into_keys() {
                 self.events.push_back(TransportEvent::ChannelClosed(ChannelId(channel)));
             }
             return;
         }
+        self.patience.observe(now, association.poll_timeout(), association.rtt());
         self.association = Some(association);
     }
 
@@ -344,6 +382,8 @@ const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHO
 
 /// Browsers start the association at once whichever DTLS role they have.
 const CONNECT_DELAY: Duration = Duration::from_secs(1);
+/// Of an INIT or a COOKIE ECHO, a second apart: as long as a connection may be without consent.
+const HANDSHAKE_REPETITIONS: usize = 30;
 const MIN_WINDOW: usize = 256 * 1024;
 /// What browsers take when an answer does not say otherwise is 64 KiB, what they announce is 256 KiB.
 const MAX_OUTGOING_MESSAGE: usize = 256 * 1024;
