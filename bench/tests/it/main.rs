@@ -3,6 +3,7 @@
 #[path = "../../examples/bare_host/host.rs"]
 mod host;
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -52,11 +53,12 @@ async fn everything_published_arrives_and_is_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_ipv6_it_is_the_same() {
-    let host = Host::start((std::net::Ipv6Addr::LOCALHOST, 0).into()).await.expect("two free ports");
-    let report = run(&host, &["--subscribers", "2", "--max-loss", "0"]).await;
+async fn everything_arrives_over_ipv6() {
+    let host = Host::start((Ipv6Addr::LOCALHOST, 0).into()).await.expect("two free ports on ::1");
+    let report = run(&host, &["--publishers", "2", "--subscribers", "2", "--max-loss", "0"]).await;
     assert!(report.is_met(), "{report}");
-    assert!(host.address.is_ipv6() && report.video.received > 500, "{report}");
+    assert_eq!((report.joins.joined, report.video.streams_whole), (2, 4), "{report}");
+    assert!(report.video.received > 500 && report.video.received == report.video.expected, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

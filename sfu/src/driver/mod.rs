@@ -251,8 +251,25 @@ impl Worker {
     fn receive(&mut self) -> bool {
         for _ in 0..BATCHES_PER_TURN {
             let now = Instant::now();
+            match self.socket.receive() {
+                Ok(count) => self.handle(now, count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // An ICMP error of an earlier send comes back here and means nothing for the next datagram.
+                Err(error) => tracing::debug!(%error, "receiving on the media port"),
+            }
+        }
+        true
+    }
+
+    /// Hands a batch to the shard and sends what it brings about.
+    fn handle(&mut self, now: Instant, count: usize) {
+        for at in 0..count {
+            let Some(received) = self.socket.look(at) else { continue };
+            if received.elsewhere {
+                self.transmit(now);
+            }
             let (shard, pool) = (&mut self.shard, &mut self.pool);
-            let received = self.socket.receive(|from, datagram| {
+            self.socket.hear(at, received, |from, datagram| {
                 if pool.capacity() < datagram.len() {
                     *pool = BytesMut::with_capacity(POOL_BYTES);
                 }
@@ -260,14 +277,12 @@ impl Worker {
                 let datagram = pool.split();
                 shard.guarded(now, |shard, now| shard.handle_datagram(now, from, datagram));
             });
-            match received {
-                Ok(()) => self.transmit(now),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // An ICMP error of an earlier send comes back here and means nothing for the next datagram.
-                Err(error) => tracing::debug!(%error, "receiving on the media port"),
+            if received.elsewhere {
+                self.transmit(now);
+                self.socket.settle();
             }
         }
-        true
+        self.transmit(now);
     }
 
     fn transmit(&mut self, now: Instant) {

@@ -55,7 +55,7 @@ pub(super) struct Flags {
     /// Address of HTTP and WebSocket [default: 127.0.0.1:7443]
     #[arg(long, env = "SIMMER_LISTEN", global = true)]
     listen: Option<SocketAddr>,
-    /// Address of media, UDP [default: every address, IPv4 and IPv6, and the port of --listen]
+    /// Address of media, UDP [default: 0.0.0.0, or [::] for both families if --listen or --advertise has IPv6; and the port of --listen]
     #[arg(long, env = "SIMMER_MEDIA_LISTEN", global = true)]
     media_listen: Option<SocketAddr>,
     /// IP address told to clients for media; repeatable [default: 127.0.0.1 and each local address]

@@ -127,7 +127,7 @@ async fn bind(config: &Config, feed: &Feed) -> anyhow::Result<(TcpListener, Sfu)
             .await
             .with_context(|| format!("cannot bind {}/tcp", config.listen))?;
         let port = listener.local_addr()?.port();
-        let listen = config.media_listen.unwrap_or(SocketAddr::new(every_address(), port));
+        let listen = config.media_listen.unwrap_or(SocketAddr::new(every_address(config), port));
         let advertise =
             if config.advertise.is_empty() { local_addresses(listen.ip()) } else { config.advertise.clone() };
         let events = feed.clone();
@@ -144,11 +144,12 @@ async fn bind(config: &Config, feed: &Feed) -> anyhow::Result<(TcpListener, Sfu)
     }
 }
 
-/// IPv4 and IPv6 where the system has both.
-fn every_address() -> IpAddr {
-    match std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
-        Ok(_) => Ipv6Addr::UNSPECIFIED.into(),
-        Err(_) => Ipv4Addr::UNSPECIFIED.into(),
+/// Where media listens when nobody says: on IPv4, and on both families when HTTP or what is advertised has IPv6.
+fn every_address(config: &Config) -> IpAddr {
+    if config.listen.is_ipv6() || config.advertise.iter().any(IpAddr::is_ipv6) {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
     }
 }
 
@@ -158,6 +159,9 @@ fn local_addresses(listen: IpAddr) -> Vec<IpAddr> {
         return vec![listen];
     }
     let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    if listen.is_ipv6() {
+        addresses.push(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    }
     let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
         tracing::warn!(%error, "the local addresses cannot be read; name them with --advertise");
         Vec::new()
