@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use simmer_sfu::id::{ParticipantId, PublicationId, RoomId, Ssrc};
-use simmer_sfu::message::{Command, Event};
-use simmer_sfu::sim::{Client, ClientPlan, Line, PlainContext, PlainTransport, World};
+use simmer_sfu::message::{Command, DisconnectReason, Event};
+use simmer_sfu::sim::{Client, ClientPlan, Line, PlainContext, PlainTransport, World, participant};
 use simmer_sfu::view::{AudioWish, VideoWish, View};
 use simmer_sfu::{Limits, Shard, ShardConfig, rtcp};
 
@@ -166,4 +166,47 @@ fn a_storm_of_negative_acknowledgements_costs_a_quarter_of_the_stream() {
     let repeated = after.packets_retransmitted - before.packets_retransmitted;
     // A quarter, and what had been saved up before: 96 KiB of packets of some 930 bytes.
     assert!(repeated > forwarded / 5 && repeated < forwarded / 4 + 120, "{repeated} of {forwarded}");
+}
+
+#[test]
+fn three_hundred_on_one_port_and_those_who_fall_silent_are_let_go_alone() {
+    const VIEWERS: usize = 300;
+    let mut world = World::new(3);
+    let publisher = world.join(&[180], 0, Line::default());
+    let viewers: Vec<usize> = (0..VIEWERS).map(|_| world.join(&[], 1, Line::default())).collect();
+    world.run_for(Duration::from_secs(2));
+    let received = |world: &World| -> Vec<usize> {
+        viewers.iter().map(|&viewer| world.client(viewer).slots[0].received.len()).collect()
+    };
+    let before = received(&world);
+    assert!(before.iter().all(|&packets| packets > 20), "{before:?}");
+
+    // Nothing is sent meanwhile. One in forty is gone without a word: nothing comes from them any more.
+    let (gone, there): (Vec<usize>, Vec<usize>) = (0..VIEWERS).partition(|at| at % 40 == 0);
+    world.leave(publisher);
+    for &at in &gone {
+        let address = world.client(viewers[at]).address;
+        world.network.set_line(address, Line { loss: 1.0, ..Line::default() });
+    }
+    let disconnected = |world: &World| -> Vec<ParticipantId> {
+        let ends = world.events.iter().filter_map(|event| match event {
+            Event::Disconnected { participant, reason: DisconnectReason::ConsentExpired } => {
+                Some(*participant)
+            }
+            _ => None,
+        });
+        ends.collect()
+    };
+    // The last check of each was at most its interval before.
+    world.run_for(Limits::default().consent - Duration::from_secs(6));
+    assert_eq!(disconnected(&world), []);
+    world.run_for(Duration::from_secs(7));
+    let mut ended = disconnected(&world);
+    ended.sort_unstable();
+    assert_eq!(ended, gone.iter().map(|&at| participant(viewers[at])).collect::<Vec<_>>());
+    let before = received(&world);
+    world.join(&[180], 0, Line::default());
+    world.run_for(Duration::from_secs(2));
+    let after = received(&world);
+    assert!(there.iter().all(|&at| after[at] > before[at] + 20), "{after:?} after {before:?}");
 }

@@ -23,7 +23,7 @@ import { screenEncodings } from './screen.js';
  */
 
 /** How long a connection may stay `disconnected` before ICE is restarted, in milliseconds. */
-const RESTART_AFTER_MS = 2_500;
+const RESTART_AFTER_MS = 1_000;
 /** How long a restart may take before a fresh connection is made. */
 const FRESH_AFTER_MS = 6_000;
 const MOST_SLOTS = 64;
