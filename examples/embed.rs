@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
                 Event::Published { publication, .. } => {
                     // The viewer watches whatever is published; sound comes by itself.
-                    let wish = VideoWish { publication: publication.id, max_height: 720 };
+                    let wish = VideoWish::new(publication.id, 720);
                     let view = View { video: vec![wish], ..View::default() };
                     if publication.codec.kind() == simmer_sfu::codec::Kind::Video {
                         let _ = core.send(Command::SetView { participant: VIEWER, view });

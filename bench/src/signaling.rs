@@ -120,7 +120,7 @@ impl Session {
         let video = self
             .room
             .published(Kind::Video)
-            .map(|publication| VideoWish { publication: publication.id.clone(), max_height: VIEW_HEIGHT })
+            .map(|publication| VideoWish::of(publication.id.clone(), VIEW_HEIGHT))
             .collect();
         self.send(&ClientMessage::View { view: View { video, audio: AudioWish::All } }).await
     }

@@ -2,7 +2,7 @@ import { ask } from '../shared/ask.js';
 import { el, icon } from '../shared/dom.js';
 
 /**
- * The bar of buttons: microphone, camera, hand, and for the host recording and the end.
+ * The bar of buttons: microphone, camera, screen, hand, and for the host recording and the end.
  * @param {import('/client/client.js').Room} room
  * @param {import('./door.js').Tracks} tracks
  * @param {(action: Promise<unknown>) => void} attempt
@@ -11,6 +11,12 @@ export function controlBar(room, tracks, attempt) {
   const host = room.me.may.administer;
   const microphone = button('mic', () => toggle('microphone'));
   const camera = button('cam', () => toggle('camera'));
+  const screen = button('screen', () => {
+    if (room.media.trackOf('screen')) room.unshareScreen();
+    // Whoever changes their mind in the browser's dialog needs no word about it.
+    else attempt(room.shareScreen().catch((error) => error.code === 'permission_denied' ? undefined : Promise.reject(error)));
+  });
+  const canShare = room.me.may.publish && 'getDisplayMedia' in (navigator.mediaDevices ?? {});
   const hand = button('hand', () => attempt(room.hand(!room.state.hands.has(room.me.id))));
   const record = button('record', () => attempt(room.record(room.state.recording?.state !== 'started')));
   const end = button('end', async () => {
@@ -19,7 +25,7 @@ export function controlBar(room, tracks, attempt) {
   });
   const leave = button('leave', () => room.leave());
   const node = el('footer', { class: 'controls', 'aria-label': 'Controls' },
-    microphone, camera, host ? null : hand, room.me.may.record ? record : null, host ? end : null, leave);
+    microphone, camera, canShare ? screen : null, host ? null : hand, room.me.may.record ? record : null, host ? end : null, leave);
 
   /** @param {'camera' | 'microphone'} source */
   function toggle(source) {
@@ -37,6 +43,10 @@ export function controlBar(room, tracks, attempt) {
       shown.setAttribute('aria-pressed', String(on));
       shown.title = tracks[source] === null ? `You came in without a ${source}` : `Turn your ${source} ${on ? 'off' : 'on'}`;
     }
+    const sharing = room.media.trackOf('screen') !== null;
+    face(screen, icon('screen'), sharing ? 'Stop sharing' : 'Share', sharing);
+    screen.setAttribute('aria-pressed', String(sharing));
+    screen.title = sharing ? 'Share your screen no longer' : 'Share your screen, a window or a tab';
     const raised = room.state.hands.has(room.me.id);
     face(hand, icon('hand'), raised ? 'Lower hand' : 'Raise hand', raised);
     const recording = room.state.recording?.state === 'started';

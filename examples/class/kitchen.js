@@ -70,6 +70,7 @@ export async function showKitchen(screen, room, { ticket, tracks }) {
   };
   room.addEventListener('change', draw);
   room.addEventListener('streams', draw);
+  room.addEventListener('speakers', draw);
   room.addEventListener('media', draw);
 
   room.addEventListener('chat', (event) => {

@@ -1,39 +1,55 @@
 import { el, icon, initials } from '../shared/dom.js';
 
 /**
- * Everybody's picture with their name; a click makes one large.
+ * Everybody's picture with their name, and shared screens; a click makes one large. A screen is large by itself, the newest one.
  * @param {import('/client/client.js').Room} room
  */
 export function tileGrid(room) {
   const node = el('div', { class: 'tiles' });
-  /** @type {Map<string, ReturnType<typeof tile>>} */
+  /** By participant, and by publication for screens. @type {Map<string, Tile>} */
   const tiles = new Map();
+  /** What a click made large, null when it made that small again; undefined before any click. @type {string | null | undefined} */
+  let chosen;
+  /** @type {string | null} */
+  let newest = null;
   /** @type {string | null} */
   let large = null;
 
   function draw() {
+    const screens = [...room.state.publications.values()].filter(({ source }) => source === 'screen');
     const present = [...room.state.present].sort((a, b) => rank(a) - rank(b));
-    const here = new Set(present.map((p) => p.id));
-    for (const [id, gone] of tiles) {
-      if (here.has(id)) continue;
+    const keys = [...screens.map(({ id }) => id), ...present.map(({ id }) => id)];
+    for (const [key, gone] of tiles) {
+      if (keys.includes(key)) continue;
       gone.remove();
-      tiles.delete(id);
+      tiles.delete(key);
     }
-    if (large !== null && !here.has(large)) large = null;
-    present.forEach((participant, index) => {
-      let shown = tiles.get(participant.id);
-      if (!shown) {
-        shown = tile(room, participant.id, () => {
-          large = large === participant.id ? null : participant.id;
-          draw();
-        });
-        tiles.set(participant.id, shown);
-      }
+    const latest = screens.at(-1)?.id ?? null;
+    // Another screen is what everybody is to look at now.
+    if (latest !== newest || (chosen && !keys.includes(chosen))) chosen = undefined;
+    newest = latest;
+    large = chosen === undefined ? newest : chosen;
+    const place = (/** @type {string} */ key, /** @type {() => Tile} */ make) => {
+      const shown = tiles.get(key) ?? make();
+      tiles.set(key, shown);
+      const index = keys.indexOf(key);
       if (node.children[index] !== shown.node) node.insertBefore(shown.node, node.children[index] ?? null);
-      shown.draw(participant, large === participant.id);
-    });
-    node.dataset.count = String(Math.min(present.length, 13));
+      return shown;
+    };
+    const enlarge = (/** @type {string} */ key) => () => {
+      chosen = large === key ? null : key;
+      draw();
+    };
+    for (const { id, participant } of screens) {
+      const name = room.state.participants.get(participant)?.name ?? 'Somebody';
+      place(id, () => screenTile(room, id, enlarge(id))).draw({ name, role: '' }, large === id);
+    }
+    for (const participant of present) {
+      place(participant.id, () => tile(room, participant.id, enlarge(participant.id))).draw(participant, large === participant.id);
+    }
+    node.dataset.count = String(Math.min(keys.length, 13));
     node.toggleAttribute('data-large', large !== null);
+    room.spotlight(large === null ? null : (tiles.get(large)?.publication() ?? null));
   }
 
   /** The host first, then oneself, then the others as they came. @param {{id: string, role: string}} participant */
@@ -44,9 +60,52 @@ export function tileGrid(room) {
 }
 
 /**
+ * @typedef {object} Tile
+ * @property {HTMLElement} node
+ * @property {(participant: {name: string, role: string}, large: boolean) => void} draw
+ * @property {() => string | null} publication what it shows of somebody else, or would
+ * @property {() => void} remove
+ */
+
+/**
+ * A shared screen, all of it.
+ * @param {import('/client/client.js').Room} room
+ * @param {string} publication
+ * @param {() => void} enlarge
+ * @returns {Tile}
+ */
+function screenTile(room, publication, enlarge) {
+  const mine = room.state.publications.get(publication)?.participant === room.me.id;
+  const video = el('video', { playsinline: true, autoplay: true, muted: true, 'aria-hidden': true });
+  video.muted = true;
+  const name = el('span', { class: 'tile-name' });
+  const button = el('button', { class: 'tile-button', type: 'button', onclick: enlarge });
+  const node = el('figure', { class: 'tile screen', 'data-screen': publication }, video, button, el('figcaption', {}, name));
+  if (!mine) room.show(publication, video);
+  return {
+    node,
+    draw(participant, large) {
+      const track = mine ? room.media.trackOf('screen') : null;
+      const current = /** @type {MediaStream | null} */ (video.srcObject)?.getTracks()[0] ?? null;
+      if (mine && current !== track) video.srcObject = track ? new MediaStream([track]) : null;
+      node.toggleAttribute('data-big', large);
+      name.textContent = mine ? 'Your screen' : `${participant.name}’s screen`;
+      button.setAttribute('aria-pressed', String(large));
+      button.setAttribute('aria-label', mine ? 'Show your screen large' : `Show ${participant.name}’s screen large`);
+    },
+    publication: () => (mine ? null : publication),
+    remove() {
+      if (!mine) room.hide(video);
+      node.remove();
+    },
+  };
+}
+
+/**
  * @param {import('/client/client.js').Room} room
  * @param {string} id
  * @param {() => void} enlarge
+ * @returns {Tile}
  */
 function tile(room, id, enlarge) {
   const mine = id === room.me.id;
@@ -65,10 +124,6 @@ function tile(room, id, enlarge) {
 
   return {
     node,
-    /**
-     * @param {{name: string, role: string}} participant
-     * @param {boolean} large
-     */
     draw(participant, large) {
       const camera = room.state.publicationOf(id, 'camera');
       const microphone = room.state.publicationOf(id, 'microphone');
@@ -84,6 +139,7 @@ function tile(room, id, enlarge) {
       }
       node.toggleAttribute('data-dark', mine ? room.media.isSending('camera') !== true : !visible);
       node.toggleAttribute('data-big', large);
+      node.toggleAttribute('data-speaks', room.speakers.some(({ publication }) => publication === microphone?.id));
       face.textContent = initials(participant.name);
       name.textContent = mine ? `${participant.name} (you)` : participant.name;
       button.setAttribute('aria-pressed', String(large));
@@ -101,6 +157,7 @@ function tile(room, id, enlarge) {
       }
       marks.replaceChildren(...said);
     },
+    publication: () => (mine ? null : shown),
     remove() {
       if (!mine) room.hide(video);
       node.remove();

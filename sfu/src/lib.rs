@@ -6,6 +6,7 @@
 //! [`Shard`] is what is inside: without socket, thread, clock or randomness of its own, for those who bring theirs, and for the
 //! simulation (feature `sim`).
 
+pub mod audio;
 pub mod bandwidth;
 pub mod codec;
 mod config;

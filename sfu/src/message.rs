@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::audio::Speaker;
 use crate::id::{Mid, ParticipantId, PublicationId, RoomId};
 use crate::report::ParticipantReport;
 use crate::sdp::OfferError;
@@ -39,6 +40,13 @@ pub enum Command {
         request: u64,
         /// The fragment, at most [`crate::Limits::offer_bytes`] long.
         fragment: String,
+    },
+    /// Says which m-lines of this participant carry a screen, all of them each time; the others carry a camera. Of use before the offer that has them.
+    SetScreens {
+        /// Who.
+        participant: ParticipantId,
+        /// The m-lines.
+        mids: Vec<Mid>,
     },
     /// Replaces the participant's view.
     SetView {
@@ -135,6 +143,13 @@ pub enum Event {
         room: RoomId,
         /// What.
         publication: PublicationId,
+    },
+    /// Who speaks in a room has changed. At most one in 300 ms.
+    Speakers {
+        /// In which room.
+        room: RoomId,
+        /// Those who speak, who leads first; at most [`Speakers::MOST`](crate::audio::Speakers::MOST).
+        speakers: Vec<Speaker>,
     },
     /// Which encodings of a publication are worth sending has changed: the publisher may pause the others.
     EncodingsWanted {

@@ -28,10 +28,60 @@ impl View {
 /// One picture in a [`View`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VideoWish {
-    /// Which publication. One that does not exist (yet) is kept and served when it appears.
-    pub publication: PublicationId,
+    /// Which picture.
+    pub source: VideoSource,
     /// The height in pixels the picture is shown at; the smallest encoding at least as tall is chosen.
     pub max_height: u16,
+    /// How many pictures a second are enough, as far as there are temporal layers to leave out; `None` for as many as there are.
+    pub max_fps: Option<u8>,
+    /// Where the line is narrow, a higher one is served first. `None` for the usual one: [`VideoWish::USUAL`] of a camera that is named,
+    /// [`VideoWish::USUAL_SPEAKER`], [`VideoWish::USUAL_SCREEN`].
+    pub priority: Option<u8>,
+}
+
+impl VideoWish {
+    /// The priority of a camera that is named.
+    pub const USUAL: u8 = 4;
+    /// The priority of who speaks.
+    pub const USUAL_SPEAKER: u8 = 5;
+    /// The priority of a screen.
+    pub const USUAL_SCREEN: u8 = 6;
+
+    /// A picture at this height, of the usual priority and with all its frames.
+    pub fn new(source: impl Into<VideoSource>, max_height: u16) -> Self {
+        Self { source: source.into(), max_height, max_fps: None, priority: None }
+    }
+}
+
+/// What a [`VideoWish`] is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VideoSource {
+    /// This publication. One that does not exist (yet) is kept and served when it appears.
+    Publication(PublicationId),
+    /// Whatever has this role just now, and is neither named by another wish of the view nor one's own. The first wish for a role gets the first that
+    /// has it, the second the second; there may be nothing.
+    Role(Role),
+}
+
+impl From<PublicationId> for VideoSource {
+    fn from(publication: PublicationId) -> Self {
+        Self::Publication(publication)
+    }
+}
+
+impl From<Role> for VideoSource {
+    fn from(role: Role) -> Self {
+        Self::Role(role)
+    }
+}
+
+/// What a picture is in a room, for a while.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Role {
+    /// The camera of who speaks, or spoke last; before anybody did, of who joined first.
+    Speaker,
+    /// A screen (see [`Command::SetScreens`](crate::message::Command::SetScreens)); the newest first.
+    Screen,
 }
 
 /// Which sound a participant hears.
@@ -51,6 +101,8 @@ pub struct SlotAssignment {
     pub mid: Mid,
     /// What it carries; `None` when it is empty.
     pub publication: Option<PublicationId>,
+    /// The role it is shown for, and the how-manieth wish for that role it serves, from 0; `None` when the view names it.
+    pub role: Option<(Role, u16)>,
     /// The line has no room for it now: nothing is sent until it has.
     pub paused: bool,
 }

@@ -74,7 +74,7 @@ impl Room {
         self.shard.handle_datagram(self.now, address(number), BytesMut::from(&check[..]));
         self.checks.push(check);
         let publication = simmer_sfu::id::PublicationId { participant: ParticipantId(0), index: 0 };
-        let view = View { video: vec![VideoWish { publication, max_height: 720 }], ..View::default() };
+        let view = View { video: vec![VideoWish::new(publication, 720)], ..View::default() };
         self.shard.handle_message(self.now, Command::SetView { participant, view });
         self.drain();
     }

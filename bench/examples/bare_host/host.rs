@@ -186,10 +186,9 @@ async fn serve(stream: TcpStream, sfu: Sfu, room: Arc<Mutex<Room>>) -> Result<()
             }
             (ClientMessage::View { view }, Some(participant)) => {
                 let wish = |wish: &simmer_signaling::protocol::VideoWish| {
-                    Some(VideoWish {
-                        publication: wish.publication.parse().ok()?,
-                        max_height: wish.max_height,
-                    })
+                    let publication: simmer_sfu::id::PublicationId =
+                        wish.publication.as_ref()?.parse().ok()?;
+                    Some(VideoWish::new(publication, wish.max_height))
                 };
                 let video = view.video.iter().filter_map(wish).collect();
                 sfu.send(Command::SetView { participant, view: View { video, audio: AudioWish::All } })?;

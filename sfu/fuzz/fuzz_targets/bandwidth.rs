@@ -56,7 +56,12 @@ fuzz_target!(|data: &[u8]| {
         assert!(estimator.poll_timeout().is_none_or(|due| due > now), "a timer that is always due");
         for packet in 0..what / 8 {
             number += 1;
-            estimator.on_sent(now, number, usize::from(size) * 5, probe.map(|probe| probe.id).filter(|_| packet % 2 == 0));
+            estimator.on_sent(
+                now,
+                number,
+                usize::from(size) * 5,
+                probe.map(|probe| probe.id).filter(|_| packet % 2 == 0),
+            );
         }
         let estimate = estimator.estimate();
         assert!((Bitrate::kbps(30)..=Bitrate::kbps(100_000)).contains(&estimate), "{estimate:?}");

@@ -49,6 +49,9 @@ fuzz_target!(|data: &[u8]| {
     );
     if let Some(descriptor) = descriptor.filter(|descriptor| descriptor.len() >= 3) {
         let again = &written[read.dependency.expect("it was written").range()];
-        assert_eq!((again[0], &again[1..3], &again[3..]), (descriptor[0], &[0xab, 0xcd][..], &descriptor[3..]));
+        assert_eq!(
+            (again[0], &again[1..3], &again[3..]),
+            (descriptor[0], &[0xab, 0xcd][..], &descriptor[3..])
+        );
     }
 });

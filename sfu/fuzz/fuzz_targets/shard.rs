@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
-use simmer_sfu::id::{ParticipantId, PublicationId, RoomId, Ssrc};
+use simmer_sfu::id::{Mid, ParticipantId, PublicationId, RoomId, Ssrc};
 use simmer_sfu::message::{Command, Data, Event};
 use simmer_sfu::sim::{Client, ClientPlan, Mark, PlainContext, PlainTransport, check};
 use simmer_sfu::transport::ChannelId;
-use simmer_sfu::view::{AudioWish, VideoWish, View};
+use simmer_sfu::view::{AudioWish, Role, VideoWish, View};
 use simmer_sfu::{Limits, Shard, ShardConfig, rtcp};
 
 const CLIENTS: usize = 4;
@@ -233,10 +233,23 @@ impl World {
 
     fn view(&mut self, client: usize, input: &mut Input<'_>) {
         let wishes = input.bytes();
-        let video = wishes
+        let video = wishes.iter().map(|&wish| VideoWish {
+            max_fps: (wish & 8 != 0).then_some(wish),
+            priority: (wish & 4 != 0).then_some(wish),
+            ..match wish & 3 {
+                0 => VideoWish::new(Role::Speaker, 720),
+                1 => VideoWish::new(Role::Screen, 720),
+                _ => VideoWish::new(self.publication(wish), u16::from(wish) * 8),
+            }
+        });
+        let video = video.collect();
+        // Any of its m-lines may carry a screen.
+        let mids = wishes
             .iter()
-            .map(|&wish| VideoWish { publication: self.publication(wish), max_height: u16::from(wish) * 8 })
+            .take(2)
+            .filter_map(|wish| Mid::new((wish % 8).to_string().as_bytes()).ok())
             .collect();
+        self.command(Command::SetScreens { participant: self.id(client), mids });
         let audio = match wishes.first() {
             Some(&wish) if wish & 1 != 0 => AudioWish::Only(vec![self.publication(wish)]),
             _ => AudioWish::All,

@@ -6,7 +6,7 @@ use crate::bandwidth::arrival_clock::ArrivalClock;
 use crate::bandwidth::cluster::{Clusters, Finding};
 use crate::bandwidth::grouping::Grouping;
 use crate::bandwidth::history::{CAPACITY, News, SentHistory};
-use crate::bandwidth::loss::LossControl;
+use crate::bandwidth::loss::{LossControl, LossMeter};
 use crate::bandwidth::probe::{Prober, Situation};
 use crate::bandwidth::queue::QueueDelay;
 use crate::bandwidth::rate_control::{CEILING, FLOOR, Observed, RateControl};
@@ -31,6 +31,8 @@ pub struct BandwidthEstimator {
     queue: QueueDelay,
     control: RateControl,
     loss: LossControl,
+    lost_lately: LossMeter,
+    lost_by_chance: LossMeter,
     prober: Prober,
     clusters: Clusters,
     /// A probe found room on the line: until then it counts.
@@ -41,6 +43,8 @@ pub struct BandwidthEstimator {
     feedback_round_trip: Option<Duration>,
     /// Arrivals of one feedback, whose memory is kept.
     arrivals: Vec<Arrival>,
+    /// Datagrams that one feedback tells the loss of.
+    missing: u32,
 }
 
 /// What the delay of a line says of its use (draft-ietf-rmcat-gcc-02 section 5.4).
@@ -62,12 +66,16 @@ pub struct EstimatorReport {
     pub estimate: Bitrate,
     /// What arrives, once that is known.
     pub acknowledged: Option<Bitrate>,
-    /// The part lost in the last seconds, 0 to 1.
+    /// The part lost of the last 30 to 60 datagrams, 0 to 1.
     pub loss: f64,
+    /// The part lost while nothing waited on the line, of the last 200 to 400 datagrams: no fault of too much being sent. 0 to 1.
+    pub chance_loss: f64,
     /// The slope of the delay: by how many milliseconds the queue grows in a second.
     pub trend: f64,
     /// What is concluded from it.
     pub usage: Usage,
+    /// How much longer a datagram takes than at best: what waits on the line.
+    pub queue: Duration,
     /// To the subscriber and back.
     pub round_trip: Option<Duration>,
 }
@@ -117,6 +125,8 @@ impl BandwidthEstimator {
             queue: QueueDelay::default(),
             control: RateControl::new(START),
             loss: LossControl::default(),
+            lost_lately: LossMeter::new(LATELY),
+            lost_by_chance: LossMeter::new(BY_CHANCE),
             prober: Prober::new(now),
             clusters: Clusters::default(),
             room_until: None,
@@ -125,6 +135,7 @@ impl BandwidthEstimator {
             round_trip: None,
             feedback_round_trip: None,
             arrivals: Vec::new(),
+            missing: 0,
         }
     }
 
@@ -154,6 +165,8 @@ impl BandwidthEstimator {
             self.restart();
         }
         self.take_in(feedback, reference_us);
+        let arrived = u32::try_from(self.arrivals.len()).unwrap_or(u32::MAX);
+        self.lost_lately.on_feedback(arrived, self.missing);
         let Some(last_sent_us) = self.arrivals.iter().map(|arrival| arrival.sent_us).max() else {
             // Nothing new arrived: no sign that the line is there.
             self.loss.update(self.queue_stands());
@@ -168,6 +181,9 @@ impl BandwidthEstimator {
         let delays = self.arrivals.iter().map(|arrival| arrival.at_us.saturating_sub(arrival.sent_us));
         if let Some(least) = delays.min() {
             self.queue.on_feedback(now_us, least);
+        }
+        if self.queue.latest_micros() <= LONG_QUEUE_US && self.loss.limit().is_none() {
+            self.lost_by_chance.on_feedback(arrived, self.missing);
         }
         for arrival in &self.arrivals {
             self.acknowledged.add(arrival.at_us, arrival.bytes);
@@ -265,12 +281,16 @@ impl BandwidthEstimator {
 
     /// What it knows, for charts.
     pub fn report(&self) -> EstimatorReport {
+        let told =
+            |meter: &LossMeter| if self.reports.feedback { meter.fraction() } else { self.reports.loss };
         EstimatorReport {
             estimate: self.estimate(),
             acknowledged: self.acknowledged.rate(),
-            loss: if self.reports.feedback { self.loss.fraction() } else { self.reports.loss },
+            loss: told(&self.lost_lately),
+            chance_loss: told(&self.lost_by_chance),
             trend: self.trendline.slope() * 1000.0,
             usage: self.trendline.usage(),
+            queue: Duration::from_micros(self.queue.latest_micros().unsigned_abs()),
             round_trip: self.round_trip(),
         }
     }
@@ -278,13 +298,17 @@ impl BandwidthEstimator {
     /// Settles the datagrams that the feedback is about; leaves in `arrivals` those that arrived, in the order they did.
     fn take_in(&mut self, feedback: &TransportFeedback<'_>, reference_us: i64) {
         self.arrivals.clear();
+        self.missing = 0;
         for (number, offset_us) in feedback.arrivals() {
             let Some(number) = self.history.extend(number) else { continue };
             let Some((packet, news)) = self.history.settle(number, offset_us.is_some()) else { continue };
             if number >= self.silence.excused_before && self.silence.blackout.is_none() {
                 match news {
                     News::Arrived => self.loss.on_packet(packet.sent_us, packet.bytes, false),
-                    News::Missing => self.loss.on_packet(packet.sent_us, packet.bytes, true),
+                    News::Missing => {
+                        self.missing += 1;
+                        self.loss.on_packet(packet.sent_us, packet.bytes, true);
+                    }
                     News::ArrivedAfterAll => self.loss.on_recovered(),
                 }
             }
@@ -403,6 +427,9 @@ const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longer than what a good line's jitter adds to every datagram of a feedback.
 const LONG_QUEUE_US: i64 = 80_000;
+/// Datagrams.
+const LATELY: u32 = 60;
+const BY_CHANCE: u32 = 400;
 const TELLING_DATAGRAMS: u32 = 5;
 const BLACKOUT_DECREASE: f64 = 0.8;
 const ROOM: Duration = Duration::from_secs(2);

@@ -147,6 +147,36 @@ impl LossControl {
     }
 }
 
+/// The part lost of the last datagrams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LossMeter {
+    arrived: u32,
+    lost: u32,
+    /// So many count; the older half of them is forgotten at once.
+    remembered: u32,
+}
+
+impl LossMeter {
+    pub(super) fn new(remembered: u32) -> Self {
+        Self { arrived: 0, lost: 0, remembered }
+    }
+
+    /// So many arrived and were lost.
+    pub(super) fn on_feedback(&mut self, arrived: u32, lost: u32) {
+        self.arrived = self.arrived.saturating_add(arrived);
+        self.lost = self.lost.saturating_add(lost);
+        if self.arrived.saturating_add(self.lost) > self.remembered {
+            (self.arrived, self.lost) = (self.arrived / 2, self.lost / 2);
+        }
+    }
+
+    /// 0 to 1. Of fewer than half of those that count nothing much is concluded.
+    pub(super) fn fraction(&self) -> f64 {
+        let all = self.arrived.saturating_add(self.lost).max(self.remembered / 2);
+        if all == 0 { 0.0 } else { f64::from(self.lost) / f64::from(all) }
+    }
+}
+
 /// The part lost of what is sent at a rate.
 fn loss_at(sent: f64, limit: f64, chance: f64) -> f64 {
     let above = ((sent - limit) / sent).max(0.0);
@@ -228,5 +258,19 @@ mod tests {
             let [Some(first), Some(second)] = limits[..] else { panic!("seed {seed}: {limits:?}") };
             assert!(first < 800 && (420..780).contains(&second), "seed {seed}: {limits:?}");
         }
+    }
+
+    #[test]
+    fn a_meter_tells_of_the_last_datagrams() {
+        let mut meter = LossMeter::new(400);
+        meter.on_feedback(5, 5);
+        assert!(meter.fraction() < 0.05, "ten say little");
+        (0..200).for_each(|_| meter.on_feedback(8, 2));
+        assert!((0.19..0.21).contains(&meter.fraction()), "{}", meter.fraction());
+        (0..60).for_each(|_| meter.on_feedback(10, 0));
+        assert!(meter.fraction() < 0.07, "{}", meter.fraction());
+        meter.on_feedback(u32::MAX, u32::MAX);
+        assert!(meter.fraction() < 0.51);
+        assert_eq!(LossMeter::new(0).fraction(), 0.0);
     }
 }

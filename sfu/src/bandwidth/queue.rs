@@ -9,6 +9,8 @@ pub(super) struct QueueDelay {
     least: [Option<i64>; SECONDS as usize],
     second: i64,
     current_us: Option<i64>,
+    /// Of the last two feedbacks.
+    latest_us: [Option<i64>; 2],
 }
 
 impl QueueDelay {
@@ -21,6 +23,7 @@ impl QueueDelay {
         self.second = second.max(self.second);
         let least = self.least_mut(second);
         *least = Some(least.map_or(delay_us, |least| least.min(delay_us)));
+        self.latest_us = [Some(delay_us), self.latest_us[0]];
         self.current_us = Some(self.current_us.map_or(delay_us, |former| {
             // Down at once, up slowly: jitter only adds.
             let step = delay_us.saturating_sub(former);
@@ -28,11 +31,20 @@ impl QueueDelay {
         }));
     }
 
-    /// In microseconds; 0 before anything is known.
+    /// In microseconds, steadied; 0 before anything is known.
     pub(super) fn micros(&self) -> i64 {
+        self.above_least(self.current_us)
+    }
+
+    /// In microseconds, as the last two feedbacks agree upon; 0 before anything is known.
+    pub(super) fn latest_micros(&self) -> i64 {
+        self.above_least(self.latest_us.iter().flatten().min().copied())
+    }
+
+    fn above_least(&self, delay_us: Option<i64>) -> i64 {
         let least = self.least.iter().flatten().min();
-        match (self.current_us, least) {
-            (Some(current), Some(least)) => current.saturating_sub(*least).max(0),
+        match (delay_us, least) {
+            (Some(delay), Some(least)) => delay.saturating_sub(*least).max(0),
             _ => 0,
         }
     }
@@ -65,5 +77,15 @@ mod tests {
         assert_eq!(run(8, 9, -7_000_000), 0);
         assert!(run(9, 20, -6_900_000) > 99_000);
         assert_eq!(run(20, 26, -6_900_000), 0);
+    }
+
+    #[test]
+    fn the_latest_is_what_two_feedbacks_agree_upon() {
+        let mut queue = QueueDelay::default();
+        let mut after = |delay_us| {
+            queue.on_feedback(1_000_000, delay_us);
+            queue.latest_micros()
+        };
+        assert_eq!([0, 90_000, 120_000, 130_000, 5_000].map(&mut after), [0, 0, 90_000, 120_000, 5_000]);
     }
 }

@@ -24,9 +24,10 @@ impl Restraint {
         self.last = Some(now);
     }
 
-    /// Whether it may rise.
-    pub fn may_rise(&self, now: Instant) -> bool {
-        self.until().is_none_or(|until| now >= until)
+    /// Whether it may rise. `apart`, 0 to 1, is another for each picture: those that fell together, behind one bottleneck, shall not rise together, or
+    /// neither finds room.
+    pub fn may_rise(&self, now: Instant, apart: f64) -> bool {
+        self.until(apart).is_none_or(|until| now >= until)
     }
 
     /// Whether a pause may end.
@@ -34,9 +35,10 @@ impl Restraint {
         self.last.is_none_or(|last| now >= last + PAUSE)
     }
 
-    fn until(&self) -> Option<Instant> {
+    fn until(&self, apart: f64) -> Option<Instant> {
         let doubled = 1 << self.falls.saturating_sub(1).min(4);
-        Some(self.last? + (SHORTEST * doubled).min(LONGEST))
+        let wait = (SHORTEST * doubled).min(LONGEST);
+        Some(self.last? + wait + wait.mul_f64(apart.clamp(0.0, 1.0) * APART))
     }
 }
 
@@ -44,6 +46,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 const ONE_FALL: Duration = Duration::from_secs(3);
 const SHORTEST: Duration = Duration::from_secs(3);
 const LONGEST: Duration = Duration::from_secs(20);
+/// Of the wait, at most.
+const APART: f64 = 0.5;
 const MEMORY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -56,12 +60,12 @@ mod tests {
         let origin = Instant::now();
         let at = |seconds: u64| origin + Duration::from_secs(seconds);
         let mut restraint = Restraint::default();
-        assert!(restraint.may_rise(at(0)));
+        assert!(restraint.may_rise(at(0), 0.0));
         let pauses: Vec<u64> = [0, 10, 20, 40, 70, 200]
             .into_iter()
             .map(|fall| {
                 restraint.on_fall(at(fall));
-                (fall..).find(|&second| restraint.may_rise(at(second))).unwrap_or_default() - fall
+                (fall..).find(|&second| restraint.may_rise(at(second), 0.0)).unwrap_or_default() - fall
             })
             .collect();
         assert_eq!(pauses, [3, 6, 12, 20, 20, 3]);
@@ -75,7 +79,9 @@ mod tests {
         restraint.on_fall(origin);
         restraint.on_fall(origin + Duration::from_secs(1));
         restraint.on_fall(origin + Duration::from_secs(2));
-        assert!(!restraint.may_rise(origin + Duration::from_millis(4900)));
-        assert!(restraint.may_rise(origin + Duration::from_secs(5)));
+        assert!(!restraint.may_rise(origin + Duration::from_millis(4900), 0.0));
+        assert!(restraint.may_rise(origin + Duration::from_secs(5), 0.0));
+        assert!(!restraint.may_rise(origin + Duration::from_secs(6), 1.0), "half as long again");
+        assert!(restraint.may_rise(origin + Duration::from_millis(6500), 1.0));
     }
 }

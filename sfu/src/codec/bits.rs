@@ -28,6 +28,23 @@ impl<'a> BitReader<'a> {
         Some(number)
     }
 
+    /// A number that is shorter the smaller it is, `ue(v)` (H.264 section 9.1); at most 2^32 - 2.
+    pub(super) fn exp_golomb(&mut self) -> Option<u32> {
+        let mut zeros = 0;
+        while !self.bit()? {
+            zeros += 1;
+        }
+        let rest = self.number(Some(zeros).filter(|&zeros| zeros < u32::BITS)?)?;
+        1_u32.checked_shl(zeros)?.wrapping_sub(1).checked_add(rest)
+    }
+
+    /// The same with a sign, `se(v)` (H.264 section 9.1.1).
+    pub(super) fn signed_exp_golomb(&mut self) -> Option<i32> {
+        let code = self.exp_golomb()?;
+        let size = i32::try_from(code.div_ceil(2)).ok()?;
+        Some(if code % 2 == 1 { size } else { -size })
+    }
+
     /// A number below `limit` in as few bits as it needs, `ns(n)` (AV1 bitstream specification section 4.10.7). `limit` is 1 to 255.
     pub(super) fn below(&mut self, limit: u8) -> Option<u8> {
         let limit = u32::from(limit);
@@ -46,6 +63,24 @@ impl<'a> BitReader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exponential_golomb_codes_are_those_of_the_standard() {
+        // Table 9-2: 1, 010, 011, 00100, 00101, 00110.
+        let bytes = [0b1010_0110, 0b0100_0010, 0b1001_1000];
+        let mut reader = BitReader::new(&bytes);
+        assert_eq!([(); 6].map(|()| reader.exp_golomb()), [0, 1, 2, 3, 4, 5].map(Some));
+        assert_eq!(reader.exp_golomb(), None);
+        let mut reader = BitReader::new(&bytes);
+        assert_eq!([(); 6].map(|()| reader.signed_exp_golomb()), [0, 1, -1, 2, -2, 3].map(Some));
+        assert_eq!(BitReader::new(&[0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]).exp_golomb(), Some(u32::MAX - 1));
+        assert_eq!(
+            BitReader::new(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff]).exp_golomb(),
+            None,
+            "too long"
+        );
+        assert_eq!(BitReader::new(&[0; 64]).exp_golomb(), None);
+    }
 
     #[test]
     fn numbers_below_a_limit_take_as_few_bits_as_they_need() {

@@ -1,8 +1,9 @@
 //! Codecs by name, and what the core reads of their payloads.
 
+mod av1;
 mod bits;
 pub mod dependency;
-mod keyframe;
+mod h264;
 mod layer;
 mod picture;
 pub mod red;
@@ -128,8 +129,12 @@ impl PayloadInfo {
             Codec::Opus => Self::default(),
             Codec::Vp8 => vp8::Vp8Descriptor::parse(payload).map_or(Self::default(), Self::from),
             Codec::Vp9 => vp9::Vp9Descriptor::parse(payload).map_or(Self::default(), Self::from),
-            Codec::H264 => Self { starts_keyframe: keyframe::h264(payload), ..Self::default() },
-            Codec::Av1 => Self { starts_keyframe: keyframe::av1(payload), ..Self::default() },
+            Codec::H264 => {
+                let starts_keyframe = h264::starts_keyframe(payload);
+                let dimensions = if starts_keyframe { h264::dimensions(payload) } else { None };
+                Self { starts_keyframe, dimensions, ..Self::default() }
+            }
+            Codec::Av1 => Self { starts_keyframe: av1::starts_keyframe(payload), ..Self::default() },
         }
     }
 

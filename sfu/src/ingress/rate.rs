@@ -12,6 +12,8 @@ pub struct RateMeter {
     /// The eighth of a second that is written, counted from `origin`.
     at: u64,
     origin: Option<Instant>,
+    /// The first one since the last silence.
+    since: u64,
     last: Bitrate,
 }
 
@@ -50,14 +52,18 @@ impl RateMeter {
     fn advance(&mut self, at: u64) {
         let passed = at.saturating_sub(self.at);
         if passed < BUCKETS as u64 {
-            let window = BUCKET * (self.at + 1).min(BUCKETS as u64) as u32;
+            let filled = (self.at - self.since + 1).min(BUCKETS as u64);
             let bytes: usize = self.buckets.iter().map(|&bytes| bytes as usize).sum();
-            let now = Bitrate::of(bytes, window);
-            self.last =
-                if self.last == Bitrate::ZERO { now } else { self.last * (1.0 - WEIGHT) + now * WEIGHT };
+            let now = Bitrate::of(bytes, BUCKET * filled as u32);
+            if self.last == Bitrate::ZERO {
+                self.last = now;
+            } else if filled >= TELLING {
+                self.last = self.last * (1.0 - WEIGHT) + now * WEIGHT;
+            }
         } else {
-            // It begins anew after a silence; what was known holds until it is known better.
+            // It begins anew after a silence, with a key frame; what was known holds until it is known better.
             self.buckets = [0; BUCKETS];
+            self.since = at;
         }
         for emptied in self.at + 1..=at.min(self.at + BUCKETS as u64) {
             self.buckets[(emptied % BUCKETS as u64) as usize] = 0;
@@ -69,6 +75,8 @@ impl RateMeter {
 const BUCKETS: usize = 8;
 const BUCKET: Duration = Duration::from_millis(125);
 const WEIGHT: f64 = 0.25;
+/// Less than half a second says nothing that was not known.
+const TELLING: u64 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -90,5 +98,9 @@ mod tests {
         assert!((390..=420).contains(&send(5_000, 9_000, 250)));
         let after_a_pause = send(60_000, 60_100, 250);
         assert!((390..=420).contains(&after_a_pause), "{after_a_pause}");
+        for ms in (60_100..62_000).step_by(100) {
+            let rate = send(ms, ms + 100, 250);
+            assert!((390..=420).contains(&rate), "{rate} after {ms}");
+        }
     }
 }

@@ -18,6 +18,7 @@ struct Candidate {
     /// The publisher's index, and the publication's in its list.
     source: (usize, usize),
     max_height: u16,
+    priority: u8,
     ladder: Vec<LayerChoice>,
     rungs: Vec<Rung>,
     current: Option<usize>,
@@ -48,6 +49,10 @@ impl<T: Transport> Shard<T> {
         let least: Bitrate = claims.iter().filter_map(|claim| Some(claim.ladder.first()?.bitrate)).sum();
         let shown: Bitrate =
             claims.iter().filter_map(|claim| Some(claim.ladder.get(claim.current?)?.bitrate)).sum();
+        let least_shown: Bitrate = claims
+            .iter()
+            .filter_map(|claim| Some(claim.ladder.first().filter(|_| claim.current.is_some())?.bitrate))
+            .sum();
         let downlink = &mut self.participants[index].downlink;
         if let Some(estimator) = downlink.estimator() {
             // What is new must fit with room to spare, so there is use for an estimate that much higher.
@@ -61,6 +66,9 @@ impl<T: Transport> Shard<T> {
         }
         // What does no harm may go on: an estimate dips after every burst, and a picture need not dip with it.
         budget = budget.max(downlink.sustained(now, shown + sound) - sound);
+        if downlink.endures(now, least_shown, budget) {
+            budget = least_shown;
+        }
         if downlink.tries(now, candidates.first().and_then(|candidate| candidate.paused_since)) {
             let first = claims.first().and_then(|claim| claim.ladder.first());
             budget = budget.max(first.map_or(Bitrate::ZERO, |rung| rung.bitrate * NEW_COSTS_MORE));
@@ -74,9 +82,7 @@ impl<T: Transport> Shard<T> {
             told |= self.allot(now, index, candidate, given, known && given < ceiling, replay);
         }
         if told {
-            let participant = &self.participants[index];
-            let slots = participant.slot_assignments();
-            self.events.push_back(Event::Slots { participant: participant.id, slots });
+            self.tell_slots(index);
         }
     }
 
@@ -153,20 +159,19 @@ impl<T: Transport> Shard<T> {
             let source = slot.source.filter(|_| slot.kind == Kind::Video)?;
             let owner = self.participants.get(source.participant)?;
             let published = owner.publication(source.publication)?;
-            let ladder = owner.publications[published].ladder(now);
+            let picture =
+                participant.pictures.iter().find(|picture| picture.publication == source.publication)?;
+            let mut ladder = owner.publications[published].ladder(now);
+            picture.thin(&mut ladder);
             let allotment = &slot.allotment;
-            let wish = participant.view.video.iter().find(|wish| wish.publication == source.publication);
             Some(Candidate {
                 slot: at,
                 source: (source.participant, published),
-                max_height: if beyond_repair {
-                    1
-                } else {
-                    wish.map_or(source.max_height, |wish| wish.max_height)
-                },
+                max_height: if beyond_repair { 1 } else { picture.max_height },
+                priority: picture.priority,
                 rungs: ladder.iter().map(LayerChoice::rung).collect(),
                 current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
-                may_rise: allotment.restraint.may_rise(now),
+                may_rise: allotment.restraint.may_rise(now, slot.apart()),
                 may_resume: allotment.restraint.may_resume(now),
                 paused_since: allotment.paused_since,
                 ladder,
@@ -261,7 +266,7 @@ const NEW_COSTS_MORE: f64 = 1.2;
 impl Candidate {
     fn claim(&self) -> Claim<'_> {
         Claim {
-            priority: 0,
+            priority: self.priority,
             max_height: self.max_height,
             ladder: &self.rungs,
             current: self.current,

@@ -16,11 +16,13 @@ pub(super) struct Downlink {
     pub(super) outbox: Outbox,
     /// From the first packet that carries a transport-wide number on, or the first REMB.
     estimator: Option<Box<BandwidthEstimator>>,
-    /// The estimate at the last decision about what to send.
+    /// What could be spent at the last decision about what to send.
     allocated: Bitrate,
     tries_until: Option<Instant>,
     /// When a queue was growing last.
     overuse: Option<Instant>,
+    /// Since when not even the least of what is shown fits.
+    short_since: Option<Instant>,
     /// Everything is sent as wished, and the line carries a good deal more.
     satisfied: bool,
     /// From the first feedback on: before it there is nothing to pace by.
@@ -71,6 +73,7 @@ impl Downlink {
             allocated: Bitrate::MAX,
             tries_until: None,
             overuse: None,
+            short_since: None,
             satisfied: false,
             pacer: None,
             repairs: VecDeque::new(),
@@ -101,19 +104,51 @@ impl Downlink {
 
     /// What may be spent on pictures and sounds, of which a decision is made now: the estimate without what repairs take.
     pub(super) fn begin_allocation(&mut self, now: Instant) -> Bitrate {
-        self.allocated = self.estimate(now);
+        self.allocated = self.spendable(now);
         // Repairs come in waves: the next one is not foretold by more than this.
         self.allocated - self.repair_rate.present(now).min(self.allocated * MOST_FOR_REPAIRS)
     }
 
-    /// What may go on of `shown`, which is sent now: all of it while nothing tells of trouble, else what arrives, with a little for the measuring's
-    /// own error.
+    /// The estimate without what the line needs to get rid of its queue.
+    fn spendable(&self, now: Instant) -> Bitrate {
+        self.estimate(now) * self.for_new(now)
+    }
+
+    /// A long queue of ours stands on the line.
+    fn is_draining(&self, now: Instant) -> bool {
+        self.for_new(now) < 1.0
+    }
+
+    /// Of what the line carries, the part that is for what is sent from now on: a long queue that has just grown has to go first.
+    fn for_new(&self, now: Instant) -> f64 {
+        let grew = self.overuse.is_some_and(|last| now.saturating_duration_since(last) < OURS);
+        let queue = self.estimator_report().map(|report| report.queue).filter(|_| grew);
+        let too_long = queue.unwrap_or_default().saturating_sub(SHORT_QUEUE);
+        1.0 - (too_long.as_secs_f64() / DRAINED_WITHIN.as_secs_f64()).min(MOST_FOR_QUEUE)
+    }
+
+    /// What may go on of `shown`, which is sent now: all of it while nothing tells of trouble, or what waits on the line is soon gone, else what arrives,
+    /// with a little for the measuring's own error.
     pub(super) fn sustained(&self, now: Instant, shown: Bitrate) -> Bitrate {
         let Some(report) = self.estimator_report().filter(|report| report.loss < LOSSY) else {
             return Bitrate::ZERO;
         };
         let calm = self.overuse.is_none_or(|last| now.saturating_duration_since(last) >= CALM);
-        if calm { shown } else { shown.min(report.acknowledged.unwrap_or(Bitrate::ZERO) * 1.03) }
+        if report.queue <= SHORT_QUEUE || calm && !self.is_draining(now) {
+            shown
+        } else {
+            shown.min(report.acknowledged.unwrap_or(Bitrate::ZERO) * 1.03 * self.for_new(now))
+        }
+    }
+
+    /// Whether the least of what is shown, which is `least`, goes on though `budget` does not pay for it: for a while it does. Others who fill the line
+    /// let everything on it come late, and a pause is worse than what it would save.
+    pub(super) fn endures(&mut self, now: Instant, least: Bitrate, budget: Bitrate) -> bool {
+        if budget >= least {
+            self.short_since = None;
+            return false;
+        }
+        now.saturating_duration_since(*self.short_since.get_or_insert(now)) < ENDURANCE
     }
 
     /// Whether the first picture is shown whatever the estimate says: every now and then during a long pause, since a line on which nothing is
@@ -132,7 +167,7 @@ impl Downlink {
 
     /// Whether another decision is due: the estimate has moved, and not from ample to ample.
     pub(super) fn is_to_review(&self, now: Instant, at_tick: bool) -> bool {
-        let (then, estimate) = (self.allocated, self.estimate(now));
+        let (then, estimate) = (self.allocated, self.spendable(now));
         if self.satisfied && estimate >= then {
             return false;
         }
@@ -308,8 +343,17 @@ const FIRST_CYCLE: u64 = 65_536;
 const FIRST_MOMENTS: Duration = Duration::from_secs(2);
 const LONG_PAUSE: Duration = Duration::from_secs(2);
 const TRY: Duration = Duration::from_secs(2);
+/// A full queue of others is gone by then, and what is left of the line for us is known.
+const ENDURANCE: Duration = Duration::from_millis(1500);
 /// A queue that grows shows within this.
 const CALM: Duration = Duration::from_millis(500);
+/// Somebody else's burst, or a key frame of our own, makes no longer one.
+const SHORT_QUEUE: Duration = Duration::from_millis(80);
+/// A queue that has not grown for so long, and still is not gone, is that of others.
+const OURS: Duration = Duration::from_secs(2);
+/// What is longer than a short one.
+const DRAINED_WITHIN: Duration = Duration::from_millis(500);
+const MOST_FOR_QUEUE: f64 = 0.5;
 /// A part of packets lost that no random loss of a usable line explains.
 const LOSSY: f64 = 0.1;
 const MOST_WAITING: usize = 256 * 1024;

@@ -29,6 +29,9 @@ impl<T: Transport> Shard<T> {
         }
         let Some(packet) = taken.packet else { return };
         let encoding = packet.encoding;
+        if let Some(level) = packet.audio_level {
+            self.hear(now, index, at, level);
+        }
         self.fan_out(now, index, at, &packet);
         self.tap(index, at, packet);
         while let Some(packet) = self.participants[index].publications[at].release(encoding) {
@@ -176,7 +179,9 @@ impl<T: Transport> Shard<T> {
         if let Some(fraction_lost) = loss.mean() {
             // Reports that come with a request for repair cover few packets, and end at a loss: arrivals tell better.
             let told = participant.downlink.estimator_report().filter(|report| report.acknowledged.is_some());
-            participant.line.on_loss(told.map_or(f64::from(fraction_lost) / 256.0, |report| report.loss));
+            participant
+                .line
+                .on_loss(told.map_or(f64::from(fraction_lost) / 256.0, |report| report.chance_loss));
             if let Some(estimator) = participant.downlink.estimator() {
                 estimator.on_report(now, fraction_lost, participant.line.measured_round_trip());
             }

@@ -9,7 +9,7 @@
 //! - `fan_out`: one packet's way from a publication to its slots, and the feedback that comes back.
 //! - `slot`: the down-track.
 //! - `downlink`: a participant's line down: estimate, pace, what waits and what leaves.
-//! - `viewing`: views to slots.
+//! - `pictures`: what the wishes of a view come to; `viewing`: that to slots; `sounds`: who speaks, and whose sound has a slot where slots are few.
 //! - `allocation`: slots to encodings, within what the line carries; `saving`: what publishers need not send.
 //! - `fault`: what remains in order when one participant's handling panics.
 
@@ -22,10 +22,12 @@ mod fault;
 mod negotiation;
 mod outbox;
 mod participant;
+mod pictures;
 mod publication;
 mod room;
 mod saving;
 mod slot;
+mod sounds;
 mod timers;
 mod viewing;
 
@@ -72,6 +74,8 @@ pub struct Shard<T: Transport> {
     rooms: Arena<Room>,
     by_room: HashMap<RoomId, usize>,
     timers: Timers,
+    /// When each room is to look who speaks, by its index.
+    room_timers: Timers,
     /// Those with something in their outbox.
     queue: Vec<usize>,
     /// Datagrams that are not media.
@@ -96,6 +100,7 @@ impl<T: Transport> Shard<T> {
             rooms: Arena::default(),
             by_room: HashMap::new(),
             timers: Timers::default(),
+            room_timers: Timers::default(),
             queue: Vec::new(),
             control: VecDeque::new(),
             events: VecDeque::new(),
@@ -155,6 +160,7 @@ impl<T: Transport> Shard<T> {
                 self.after_transport(now, index);
                 self.arm(index);
             }
+            Command::SetScreens { participant, mids } => self.set_screens(now, participant, mids),
             Command::SetView { participant, view } => {
                 let Some(&index) = self.by_id.get(&participant) else { return };
                 self.current = Some(index);
@@ -182,6 +188,9 @@ impl<T: Transport> Shard<T> {
 
     /// Lets everything run that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(room) = self.room_timers.pop(now) {
+            self.review_speakers(now, room);
+        }
         while let Some(index) = self.timers.pop(now) {
             if self.participants.get(index).is_none() {
                 continue;
@@ -207,7 +216,7 @@ impl<T: Transport> Shard<T> {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.room_timers.next()).min()
     }
 
     /// Hands out all datagrams to be sent, grouped by destination.
@@ -313,6 +322,7 @@ impl<T: Transport> Shard<T> {
             && let Some(room) = self.rooms.remove(index)
         {
             self.by_room.remove(&room.id);
+            self.room_timers.disarm(index);
         }
     }
 

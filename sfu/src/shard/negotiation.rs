@@ -148,7 +148,9 @@ impl<T: Transport> Shard<T> {
         let publication = PublicationState::new(id, line, format.clone(), rids, &self.config.limits);
         let info = publication.info.clone();
         participant.publications.push(publication);
+        let is_screen = info.codec.kind() == Kind::Video && participant.screens.contains(&line.mid);
         let room = &mut self.rooms[participant.room];
+        room.screens.extend(is_screen.then_some(id));
         room.tell(SinkEvent::Published { now, publication: info.clone() });
         self.events.push_back(Event::Published { room: room.id, publication: info });
     }
@@ -171,8 +173,11 @@ impl<T: Transport> Shard<T> {
             let publication = participant.publications.remove(at).id();
             participant.rebind(&[], &self.config.limits);
             let room = &mut self.rooms[participant.room];
+            room.screens.retain(|&screen| screen != publication);
             room.tell(SinkEvent::Unpublished { now, publication });
             self.events.push_back(Event::Unpublished { room: room.id, publication });
+            let room = participant.room;
+            self.unhear(now, room, publication);
             any = true;
         }
         any

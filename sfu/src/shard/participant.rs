@@ -16,6 +16,7 @@ use crate::rtcp;
 use crate::rtp::{ExtensionValues, RtpHeader};
 use crate::sdp::{IceCredentials, Negotiated};
 use crate::shard::downlink::{Downlink, Waiting};
+use crate::shard::pictures::Picture;
 use crate::shard::publication::{PublicationState, Received, SILENCE, Taken};
 use crate::shard::slot::Slot;
 use crate::transport::Transport;
@@ -39,8 +40,14 @@ pub(super) struct Participant<T> {
     pub(super) next_publication: u16,
     pub(super) slots: Vec<Slot>,
     pub(super) view: View,
-    /// The numbers last said by `SlotsWanted`.
-    pub(super) slots_wanted: (u16, u16),
+    /// What the view's pictures come to just now.
+    pub(super) pictures: Vec<Picture>,
+    /// The m-lines that carry a screen.
+    pub(super) screens: Vec<Mid>,
+    /// What the slots carry, as told last.
+    pub(super) slots_told: Vec<SlotAssignment>,
+    /// How many slots the view needs, audio and video, where that is more than there are, as said last.
+    pub(super) slots_lacking: (u16, u16),
     pub(super) downlink: Downlink,
     pub(super) line: LineQuality,
     /// It is in the shard's list of those with something to send.
@@ -95,7 +102,10 @@ impl<T: Transport> Participant<T> {
             next_publication: 0,
             slots: Vec::new(),
             view: View::default(),
-            slots_wanted: (0, 0),
+            pictures: Vec::new(),
+            screens: Vec::new(),
+            slots_told: Vec::new(),
+            slots_lacking: (0, 0),
             downlink: Downlink::new(),
             line: LineQuality::default(),
             queued: false,
@@ -142,11 +152,15 @@ impl<T: Transport> Participant<T> {
     }
 
     pub(super) fn slot_assignments(&self) -> Vec<SlotAssignment> {
+        let role_of = |publication: PublicationId| {
+            self.pictures.iter().find(|picture| picture.publication == publication)?.role
+        };
         self.slots
             .iter()
             .map(|slot| SlotAssignment {
                 mid: slot.mid,
                 publication: slot.publication(),
+                role: slot.publication().and_then(role_of),
                 paused: slot.allotment.paused,
             })
             .collect()

@@ -471,7 +471,8 @@ impl Encoding {
             let active = self.dependencies.active_layers();
             for (spatial, size) in (0..).zip(&mut sizes) {
                 let sent = (0..8).any(|temporal| active.contains(Layer { spatial, temporal }));
-                *size = structure.resolution(spatial).filter(|_| sent);
+                // A structure need not tell sizes: for H.264 the parameter sets do.
+                *size = structure.resolution(spatial).or(*size).filter(|_| sent);
             }
         } else if let Some((layers, told)) =
             told.and_then(|told| Some((told.spatial_layers, told.resolutions?)))

@@ -2,7 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::id::RoomId;
+use crate::audio::Speakers;
+use crate::id::{PublicationId, RoomId};
 use crate::sink::{Sink, SinkEvent};
 
 /// A room of this shard.
@@ -11,11 +12,15 @@ pub(super) struct Room {
     /// Indices of participants, in the order of joining.
     pub(super) members: Vec<usize>,
     pub(super) sink: Option<Box<dyn Sink>>,
+    /// Publications that are screens, the newest last.
+    pub(super) screens: Vec<PublicationId>,
+    /// Who of them speaks.
+    pub(super) speakers: Speakers,
 }
 
 impl Room {
     pub(super) fn new(id: RoomId) -> Self {
-        Self { id, members: Vec::new(), sink: None }
+        Self { id, members: Vec::new(), sink: None, screens: Vec::new(), speakers: Speakers::default() }
     }
 
     /// Tells the sink, if there is one. A sink that panics is gone, and nobody else.

@@ -45,7 +45,6 @@ pub(super) struct Source {
     pub(super) publication: PublicationId,
     /// The publisher's index in the shard.
     pub(super) participant: usize,
-    pub(super) max_height: u16,
     codec: Codec,
     payload_type: u8,
     rtx_payload_type: Option<u8>,
@@ -117,6 +116,11 @@ impl Slot {
         self.source.is_some_and(|source| source.red_payload_type.is_some())
     }
 
+    /// A number from 0 to 1 that is another for every slot there is.
+    pub(super) fn apart(&self) -> f64 {
+        f64::from(self.identity.ssrc.0 as u8) / 255.0
+    }
+
     /// Empties the slot. The output goes on later where it stopped.
     pub(super) fn clear(&mut self) {
         self.source = None;
@@ -131,14 +135,12 @@ impl Slot {
         publication: PublicationId,
         participant: usize,
         published: &PayloadFormat,
-        max_height: u16,
     ) -> bool {
         let Some(format) = published.among(&self.formats) else { return false };
         let codec = format.codec;
         let source = Source {
             publication,
             participant,
-            max_height,
             codec,
             payload_type: format.payload_type,
             rtx_payload_type: format.rtx_payload_type,

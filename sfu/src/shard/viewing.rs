@@ -8,6 +8,7 @@ use crate::message::Event;
 use crate::shard::Shard;
 use crate::shard::allocation::Replay;
 use crate::shard::assignment::{Wish, assign};
+use crate::shard::pictures::Picture;
 use crate::shard::publication::PublicationState;
 use crate::transport::Transport;
 use crate::view::AudioWish;
@@ -22,33 +23,42 @@ impl<T: Transport> Shard<T> {
 
     /// Makes one participant's slots carry what their view wishes, as far as they reach.
     pub(super) fn reconcile(&mut self, now: Instant, index: usize) {
-        let before = self.participants[index].slot_assignments();
-        let (mut audio, video) = (self.audio_wishes(index), self.video_wishes(index));
+        let mut audio = self.audio_wishes(now, index);
+        let pictures = self.pictures(index);
+        let wish = |picture: &Picture| Wish { publication: picture.publication, preferred: None };
+        let video: Vec<Wish> = pictures.iter().map(wish).collect();
+        self.participants[index].pictures = pictures;
         self.fill_slots(now, index, Kind::Video, &video);
         self.prefer_pictures_slots(index, &mut audio);
         self.fill_slots(now, index, Kind::Audio, &audio);
         self.allocate(now, index, Replay::Allowed);
+        self.tell_slots(index);
         let participant = &mut self.participants[index];
         let id = participant.id;
-        let after = participant.slot_assignments();
-        if after != before {
-            self.events.push_back(Event::Slots { participant: id, slots: after });
-        }
         let (audio, video) = (audio.len() as u16, video.len() as u16);
-        let lacking = usize::from(audio) > participant.slots_of(Kind::Audio).len()
-            || usize::from(video) > participant.slots_of(Kind::Video).len();
-        if participant.negotiated.is_some() && lacking && participant.slots_wanted != (audio, video) {
-            participant.slots_wanted = (audio, video);
-            self.events.push_back(Event::SlotsWanted { participant: id, audio, video });
+        let slots = |kind| participant.slots_of(kind).len() as u16;
+        // Numbers that are served may change as they like.
+        let lacking = |wanted: u16, kind| if wanted > slots(kind) { wanted } else { 0 };
+        let lacks = (lacking(audio, Kind::Audio), lacking(video, Kind::Video));
+        if participant.negotiated.is_some() && participant.slots_lacking != lacks {
+            participant.slots_lacking = lacks;
+            if lacks != (0, 0) {
+                self.events.push_back(Event::SlotsWanted { participant: id, audio, video });
+            }
         }
     }
 
-    fn video_wishes(&self, index: usize) -> Vec<Wish> {
-        let wishes = self.participants[index].view.video.iter().map(|wish| wish.publication);
-        self.served(index, Kind::Video, MAX_VIDEO_SLOTS, wishes)
+    /// Tells what the slots carry, if that is something else than was told last.
+    pub(super) fn tell_slots(&mut self, index: usize) {
+        let participant = &mut self.participants[index];
+        let slots = participant.slot_assignments();
+        if slots != participant.slots_told {
+            participant.slots_told.clone_from(&slots);
+            self.events.push_back(Event::Slots { participant: participant.id, slots });
+        }
     }
 
-    fn audio_wishes(&self, index: usize) -> Vec<Wish> {
+    pub(super) fn audio_wishes(&self, now: Instant, index: usize) -> Vec<Wish> {
         let participant = &self.participants[index];
         match &participant.view.audio {
             AudioWish::All => {
@@ -57,30 +67,26 @@ impl<T: Transport> Shard<T> {
                     .flat_map(|&member| &self.participants[member].publications)
                     .filter(|publication| publication.info.codec.kind() == Kind::Audio)
                     .map(PublicationState::id);
-                self.served(index, Kind::Audio, MAX_AUDIO_SLOTS, all)
+                let wishes = self.sounds(index, MAX_AUDIO_SLOTS + 1, all);
+                let slots = participant.slots_of(Kind::Audio).len().min(MAX_AUDIO_SLOTS);
+                if wishes.len() <= slots { wishes } else { self.loudest(now, index, slots, &wishes) }
             }
             AudioWish::Only(publications) => {
-                self.served(index, Kind::Audio, MAX_AUDIO_SLOTS, publications.iter().copied())
+                self.sounds(index, MAX_AUDIO_SLOTS, publications.iter().copied())
             }
         }
     }
 
-    /// The first of the wished publications that are there, each once. What no number of slots could serve is not looked at: in a room of
+    /// The first of the wished sounds that are there, each once. What no number of slots could serve is not looked at: in a room of
     /// hundreds this runs for everybody.
-    fn served(
-        &self,
-        index: usize,
-        kind: Kind,
-        most: usize,
-        wished: impl Iterator<Item = PublicationId>,
-    ) -> Vec<Wish> {
+    fn sounds(&self, index: usize, most: usize, wished: impl Iterator<Item = PublicationId>) -> Vec<Wish> {
         let mut wishes: Vec<Wish> = Vec::new();
         for publication in wished {
             if wishes.len() == most {
                 break;
             }
             if wishes.iter().all(|known| known.publication != publication)
-                && self.is_visible(index, publication, kind)
+                && self.is_visible(index, publication, Kind::Audio)
             {
                 wishes.push(Wish { publication, preferred: None });
             }
@@ -89,7 +95,7 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Whether somebody else in the room publishes it.
-    fn is_visible(&self, index: usize, publication: PublicationId, kind: Kind) -> bool {
+    pub(super) fn is_visible(&self, index: usize, publication: PublicationId, kind: Kind) -> bool {
         let Some(&publisher) = self.by_id.get(&publication.participant) else { return false };
         let (viewer, owner) = (&self.participants[index], &self.participants[publisher]);
         publisher != index
@@ -100,7 +106,7 @@ impl<T: Transport> Shard<T> {
     }
 
     /// A sound wants the slot with the number of its owner's picture.
-    fn prefer_pictures_slots(&self, index: usize, audio: &mut [Wish]) {
+    pub(super) fn prefer_pictures_slots(&self, index: usize, audio: &mut [Wish]) {
         let participant = &self.participants[index];
         let pictures = participant.slots_of(Kind::Video);
         for wish in audio {
@@ -112,7 +118,7 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Brings the slots of one kind to what is wished.
-    fn fill_slots(&mut self, now: Instant, index: usize, kind: Kind, wishes: &[Wish]) {
+    pub(super) fn fill_slots(&mut self, now: Instant, index: usize, kind: Kind, wishes: &[Wish]) {
         let participant = &self.participants[index];
         let slots = participant.slots_of(kind);
         let current: Vec<_> = slots.iter().map(|&at| participant.slots[at].publication()).collect();
@@ -139,9 +145,7 @@ impl<T: Transport> Shard<T> {
         let Some(published) = owner.publication(publication) else { return };
         let format = owner.publications[published].format.clone();
         let participant = &mut self.participants[index];
-        let wish = participant.view.video.iter().find(|wish| wish.publication == publication);
-        let max_height = wish.map_or(u16::MAX, |wish| wish.max_height);
-        if participant.slots[at].fill(publication, publisher, &format, max_height) {
+        if participant.slots[at].fill(publication, publisher, &format) {
             self.participants[publisher].publications[published].subscribers.push((index, at));
         }
     }
@@ -159,7 +163,7 @@ impl<T: Transport> Shard<T> {
     }
 }
 
-/// More sounds at once than this are noise; the rest waits for a slot.
-const MAX_AUDIO_SLOTS: usize = 16;
+/// More sounds at once than this are noise; the rest waits until they speak.
+pub(super) const MAX_AUDIO_SLOTS: usize = 16;
 /// What fits an offer of 128 m-lines next to the sounds.
-const MAX_VIDEO_SLOTS: usize = 64;
+pub(super) const MAX_VIDEO_SLOTS: usize = 64;

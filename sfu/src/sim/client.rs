@@ -68,6 +68,8 @@ pub struct Client {
     pub slots: Vec<Watched>,
     /// Packets of each encoding that were sent, first sendings only.
     pub published: Vec<u64>,
+    /// When a key frame was asked for, and of which encoding.
+    pub keys_asked: Vec<(Instant, usize)>,
     ufrag: Option<String>,
     connected: bool,
     encodings: Vec<Sending>,
@@ -143,6 +145,7 @@ impl Client {
         let encodings: Vec<_> = (0..plan.publishes.len()).map(sending).collect();
         Self {
             published: vec![0; encodings.len()],
+            keys_asked: Vec::new(),
             plan,
             address,
             slots: Vec::new(),
@@ -396,8 +399,9 @@ impl Client {
                     }
                 }
                 RtcpPacket::Pli { media } => {
-                    for sending in self.encodings.iter_mut().filter(|sending| sending.ssrc == media.0) {
-                        sending.wants_key = true;
+                    if let Some(at) = self.encodings.iter().position(|sending| sending.ssrc == media.0) {
+                        self.encodings[at].wants_key = true;
+                        self.keys_asked.push((now, at));
                     }
                 }
                 RtcpPacket::Nack { media, lost } => {

@@ -247,7 +247,7 @@ impl World {
         }
         let max_height = self.max_height;
         let video: Vec<_> =
-            self.publications.iter().map(|&publication| VideoWish { publication, max_height }).collect();
+            self.publications.iter().map(|&publication| VideoWish::new(publication, max_height)).collect();
         for number in 0..self.clients.len() {
             if self.clients[number].is_some() {
                 let view = View { video: video.clone(), ..View::default() };

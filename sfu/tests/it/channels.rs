@@ -12,7 +12,7 @@ use simmer_sfu::sim::{PlainContext, PlainTransport};
 use simmer_sfu::transport::{ChannelId, SendDataError, Transport as _, TransportEvent};
 use simmer_sfu::{Limits, Shard, ShardConfig};
 
-use super::transport::{Call, Setup, TICK};
+use crate::call::{Call, Setup, TICK};
 
 /// What a channel promises.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -328,4 +328,94 @@ fn a_client_that_sends_too_fast_is_slowed_down_and_loses_nothing() {
     assert!(whole, "in order and once");
     assert!(call.transport.take_data_refused() > 0);
     assert_eq!(call.closed(), None);
+}
+
+#[test]
+fn messages_of_every_kind_and_size_come_and_go() {
+    let mut call = Call::new(Setup::default());
+    let channel = call.connect_with_channel();
+    assert_eq!(call.opened().next(), Some((channel, "room")));
+    call.echo(channel, "ping");
+    let long: Vec<u8> = (0..60 * 1024_u32).map(|at| (at % 251) as u8).collect();
+    for (text, bytes) in [(true, vec![]), (false, vec![]), (false, vec![255]), (false, long)] {
+        let count = call.received().count();
+        let (now, id) = (call.now, call.channel);
+        let mut sender = call.client.data_channel(id).expect("channel");
+        if text {
+            sender.send_text(now, "").expect("sent");
+        } else {
+            sender.send(now, BytesMut::from(&bytes[..])).expect("sent");
+        }
+        call.until(Duration::from_secs(5), "message", |call| call.received().count() > count);
+        let payload = Bytes::from(bytes.clone());
+        let data = if text { Data::Text(payload) } else { Data::Binary(payload) };
+        assert_eq!(call.received().last(), Some(&data));
+        call.transport.send_data(call.now, channel, &data).expect("queued");
+        call.until(Duration::from_secs(5), "echo", |call| {
+            call.client_data.contains(&(id, text, bytes.clone()))
+        });
+    }
+}
+
+#[test]
+fn a_message_that_is_too_long_closes_its_channel_alone() {
+    let limits = Limits { message_bytes: 1000, ..Default::default() };
+    let mut call = Call::new(Setup { limits, ..Default::default() });
+    let channel = call.connect_with_channel();
+    let unordered = RTCDataChannelInit { ordered: false, max_retransmits: Some(0), ..Default::default() };
+    let other = call.client.create_data_channel("live", Some(unordered)).expect("a channel").id();
+    call.until(Duration::from_secs(5), "second channel", |call| call.opened().count() == 2);
+    let now = call.now;
+    call.client
+        .data_channel(other)
+        .expect("channel")
+        .send(now, BytesMut::from(&[1; 1001][..]))
+        .expect("sent");
+    call.until(Duration::from_secs(5), "closed", |call| {
+        call.events
+            .iter()
+            .any(|event| matches!(event, TransportEvent::ChannelClosed(closed) if *closed != channel))
+    });
+    call.until(Duration::from_secs(5), "closed at the client", |call| call.client_closed.contains(&other));
+    assert_eq!(call.received().count(), 0);
+    call.echo(channel, "still here");
+}
+
+#[test]
+fn a_client_closes_a_channel_and_may_open_another() {
+    let mut call = Call::new(Setup::default());
+    let channel = call.connect_with_channel();
+    let id = call.channel;
+    call.client.data_channel(id).expect("channel").close().expect("closing");
+    call.until(Duration::from_secs(5), "closed", |call| {
+        call.events.contains(&TransportEvent::ChannelClosed(channel))
+    });
+    assert_eq!(
+        call.transport.send_data(call.now, channel, &Data::Binary(Bytes::from_static(b"x"))),
+        Err(SendDataError::Closed)
+    );
+    call.channel = call.client.create_data_channel("again", None).expect("a channel").id();
+    call.until(Duration::from_secs(5), "open again", |call| call.opened().any(|(_, label)| label == "again"));
+    let (again, _) = call.opened().last().expect("opened");
+    call.echo(again, "ping");
+}
+
+#[test]
+fn channels_and_queues_have_limits() {
+    let limits = Limits { channels_per_participant: 3, ..Default::default() };
+    let mut call = Call::new(Setup { limits, ..Default::default() });
+    let channel = call.connect_with_channel();
+    for label in ["a", "b", "c", "d"] {
+        call.client.create_data_channel(label, None).expect("a channel");
+    }
+    call.until(Duration::from_secs(5), "refused", |call| call.client_closed.len() == 2);
+    assert_eq!(call.opened().count(), 3);
+    let message = Data::Binary(Bytes::from(vec![7; 64 * 1024]));
+    let queued =
+        (0..100).take_while(|_| call.transport.send_data(call.now, channel, &message).is_ok()).count();
+    assert_eq!(queued, 16, "1 MiB");
+    assert_eq!(call.transport.send_data(call.now, channel, &message), Err(SendDataError::Full));
+    call.until(Duration::from_secs(20), "delivered", |call| call.client_data.len() == 16);
+    assert_eq!(call.transport.send_data(call.now, channel, &message), Ok(()));
+    assert_eq!(call.transport.send_data(call.now, ChannelId(999), &message), Err(SendDataError::Closed));
 }

@@ -57,10 +57,7 @@ fn five_hundred_join_with_sound_and_picture_and_everybody_hears_the_first() {
         let participant = ParticipantId(number);
         shard.handle_message(now, Command::Join { room: RoomId(1), participant });
         let video = (0..25)
-            .map(|other| VideoWish {
-                publication: PublicationId { participant: ParticipantId(other), index: 0 },
-                max_height: 180,
-            })
+            .map(|other| VideoWish::new(PublicationId { participant: ParticipantId(other), index: 0 }, 180))
             .collect();
         shard.handle_message(
             now,
@@ -106,7 +103,7 @@ fn a_view_of_thousands_is_cut() {
     for (before, shown) in [(0, true), (View::MAX_WISHES - 1, true), (View::MAX_WISHES, false)] {
         shard.handle_message(now, Command::SetView { participant: ParticipantId(1), view: View::default() });
         let all: Vec<_> = nobody.clone().take(before).chain([wish(0, 0), wish(0, 1)]).collect();
-        let video = all.iter().map(|&publication| VideoWish { publication, max_height: 720 }).collect();
+        let video = all.iter().map(|&publication| VideoWish::new(publication, 720)).collect();
         let view = View { video, audio: AudioWish::Only(Vec::new()) };
         while shard.poll_event().is_some() {}
         shard.handle_message(now, Command::SetView { participant: ParticipantId(1), view });

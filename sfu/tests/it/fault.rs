@@ -143,9 +143,8 @@ impl Call {
 
     fn watch(&mut self, number: u16) {
         let others = (0..PEOPLE + 1).filter(|&other| other != number);
-        let wish = |other: u16| VideoWish {
-            publication: PublicationId { participant: ParticipantId(other.into()), index: 0 },
-            max_height: 720,
+        let wish = |other: u16| {
+            VideoWish::new(PublicationId { participant: ParticipantId(other.into()), index: 0 }, 720)
         };
         let view = View { video: others.map(wish).collect(), ..View::default() };
         self.command(Command::SetView { participant: ParticipantId(number.into()), view });

@@ -59,8 +59,10 @@ fn sizes_change_at_random_on_bad_lines_and_all_that_is_shown_can_be_decoded() {
         let viewers: Vec<_> = (0..2).map(|_| world.join_layered(scheme, None, 1, bad.clone())).collect();
         let publication = PublicationId { participant: participant(publisher), index: 0 };
         let want = |world: &mut World, viewer, max_height| {
-            world
-                .view(viewer, View { video: vec![VideoWish { publication, max_height }], ..View::default() });
+            world.view(
+                viewer,
+                View { video: vec![VideoWish::new(publication, max_height)], ..View::default() },
+            );
         };
         for _ in 0..20 {
             let viewer = viewers[rng.random_range(0..2)];

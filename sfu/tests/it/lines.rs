@@ -253,7 +253,7 @@ fn what_nobody_sees_is_not_sent_and_is_back_when_wanted() {
     assert!(after[2] > before[2] + 250);
     let publication =
         simmer_sfu::id::PublicationId { participant: simmer_sfu::sim::participant(publisher), index: 0 };
-    let wish = simmer_sfu::view::VideoWish { publication, max_height: 720 };
+    let wish = simmer_sfu::view::VideoWish::new(publication, 720);
     let asked = world.now;
     world.view(viewer, simmer_sfu::view::View { video: vec![wish], ..Default::default() });
     world.run_for(seconds(3));

@@ -4,6 +4,7 @@
     reason = "virtual time starts at any instant; only differences are seen"
 )]
 
+mod call;
 mod channels;
 mod crowd;
 mod fault;
@@ -12,5 +13,9 @@ mod lines;
 mod redundancy;
 mod repeat;
 mod restart;
+mod roles;
 mod simulation;
+mod talk;
 mod transport;
+mod views;
+mod voices;

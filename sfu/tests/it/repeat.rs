@@ -35,7 +35,7 @@ fn what_is_sent_again_under_the_same_number_is_the_same_packet() {
         }
     }
     let publication = simmer_sfu::id::PublicationId { participant: ParticipantId(0), index: 0 };
-    let video = vec![VideoWish { publication, max_height: 720 }];
+    let video = vec![VideoWish::new(publication, 720)];
     shard.handle_message(
         now,
         Command::SetView { participant: ParticipantId(1), view: View { video, ..View::default() } },

@@ -97,7 +97,7 @@ fn a_change_of_height_switches_at_a_key_frame_without_a_gap() {
         _ => None,
     });
     for max_height in [180, 720, 300, 90] {
-        let wish = simmer_sfu::view::VideoWish { publication: publication.unwrap(), max_height };
+        let wish = simmer_sfu::view::VideoWish::new(publication.unwrap(), max_height);
         world.view(viewer, simmer_sfu::view::View { video: vec![wish], ..Default::default() });
         world.run_for(seconds(3));
         let shown = world.client(viewer).slots[0].received.values().last().unwrap().encoding;

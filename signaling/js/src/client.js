@@ -17,12 +17,14 @@
 import { ActionQueue } from './actions.js';
 import { SimmerError } from './errors.js';
 import { Media } from './media.js';
+import { captureScreen } from './screen.js';
 import { Socket } from './socket.js';
 import { RoomState } from './state.js';
 import { ViewSender } from './view.js';
 
 export { capture, devices } from './capture.js';
 export { SimmerError } from './errors.js';
+export { captureScreen } from './screen.js';
 
 /**
  * @typedef {import('./messages.js').RoomEvent} RoomEvent
@@ -32,6 +34,8 @@ export { SimmerError } from './errors.js';
  * @property {string} [url] of the server; by default the one this page came from
  * @property {import('./socket.js').TokenSource} token a token, or a function that makes one before each connection
  * @property {string} [name] how others see this participant, unless the token names them
+ * @property {boolean} [redundantAudio] whether each packet of sound carries the one before it once more, so that a loss is not heard; true.
+ *   It doubles what sound costs
  * @property {number} [patienceMs] how long to go on trying before the first welcome; 15 s
  */
 
@@ -43,8 +47,8 @@ const FIRST_SLOTS = { audio: 3, video: 4 };
  * @param {JoinOptions} options
  * @returns {Promise<Room>}
  */
-export function join({ url = location.origin, token, name, patienceMs = 15_000 }) {
-  const room = new Room({ url: webSocketUrl(url), token, name });
+export function join({ url = location.origin, token, name, redundantAudio = true, patienceMs = 15_000 }) {
+  const room = new Room({ url: webSocketUrl(url), token, name, redundantAudio });
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new SimmerError('connect_failed', 'The server cannot be reached.'));
@@ -63,24 +67,30 @@ export function join({ url = location.origin, token, name, patienceMs = 15_000 }
  * A room one has joined. It reconnects by itself.
  *
  * Events, all `CustomEvent`: every event of the room's log by its `kind` (`chat`, `joined`, `step_ticked`, …; `detail`
- * is the event); `change` whenever `state` has changed; `connection` (`detail` is `connecting`, `open`, `waiting` or
+ * is the event); `change` whenever `state` has changed; `speakers` when others speak (`detail` is `speakers`); `connection` (`detail` is `connecting`, `open`, `waiting` or
  * `closed`); `media` (`detail` is `off`, `connecting`, `connected` or `lost`); `streams` when slots show something
  * else; `audioblocked` when `media.audio.blocked` changes; `problem` (`detail` is a `SimmerError`: media is not as it
  * should be); `closed` (`detail` is the `SimmerError` that says why) once, at the end.
  */
 export class Room extends EventTarget {
-  /** @param {{url: string, token: import('./socket.js').TokenSource, name?: string}} options */
-  constructor({ url, token, name }) {
+  /** @param {{url: string, token: import('./socket.js').TokenSource, name?: string, redundantAudio: boolean}} options */
+  constructor({ url, token, name, redundantAudio }) {
     super();
+    this.#redundantAudio = redundantAudio;
     /** The room as it stands. */
     this.state = new RoomState();
+    /** Who speaks now, who leads first. @type {readonly import('./messages.js').Speaker[]} */
+    this.speakers = [];
     this.#socket = new Socket({ url, token, name, seen: () => this.state.seq });
     this.#socket.addEventListener('state', this.#onSocketState);
     this.#socket.addEventListener('welcome', (event) => this.#onWelcome(detailOf(event)));
     this.#socket.addEventListener('message', (event) => this.#onMessage(detailOf(event), false));
     this.#socket.addEventListener('closed', (event) => this.#onClosed(detailOf(event)));
     this.#actions = new ActionQueue({ nextId: this.#nextId, newKey: () => crypto.randomUUID(), send: this.#sendAnywhere });
-    this.#view = new ViewSender((view) => this.#media !== null && this.#sendAnywhere({ type: 'view', view }));
+    this.#view = new ViewSender((view) => {
+      for (const element of this.#shown.keys()) this.#attach(element);
+      return this.#media !== null && this.#sendAnywhere({ type: 'view', view });
+    });
   }
 
   /** Who this participant is. */
@@ -188,14 +198,58 @@ export class Room extends EventTarget {
   }
 
   /**
+   * Shares a screen, a window or a tab as the source `screen`, its sound as `screen_audio`, until `unshareScreen` or until the person ends it in the
+   * browser. From a click only. Rejects with a `SimmerError` as `captureScreen` does.
+   * @param {DisplayMediaStreamOptions} [options]
+   */
+  async shareScreen(options) {
+    const { picture, sound } = await captureScreen(options);
+    picture.addEventListener('ended', () => {
+      if (this.media.trackOf('screen') === picture) this.unshareScreen();
+    });
+    await this.media.publish('screen', picture);
+    if (sound) await this.media.publish('screen_audio', sound);
+    this.#emit('change', null);
+  }
+
+  /** Shares the screen no longer. */
+  unshareScreen() {
+    for (const source of /** @type {const} */ (['screen', 'screen_audio'])) {
+      this.media.trackOf(source)?.stop();
+      this.media.unpublish(source);
+    }
+    this.#emit('change', null);
+  }
+
+  /**
    * Shows a publication in a `<video>`, asking for the size it is shown in, until `hide` or another `show` there.
    * @param {string} publication
    * @param {HTMLVideoElement} element
+   * @param {import('./view.js').ShowOptions} [options]
    */
-  show(publication, element) {
-    this.#shown.set(element, publication);
-    this.#view.show(publication, element);
-    this.#attach(element, publication);
+  show(publication, element, options = {}) {
+    this.#place(element, { ...options, publication });
+  }
+
+  /**
+   * Shows whoever has a role in a `<video>`, now and when that changes: `speaker`, the camera of who speaks or spoke last; `screen`, the newest shared
+   * screen. Never one's own, nor what another element shows by `show`, nor what is in the light. The second element for a role shows the second that has it. `roleIn` tells who it is.
+   * @param {import('./messages.js').Role} role
+   * @param {HTMLVideoElement} element
+   * @param {import('./view.js').ShowOptions} [options]
+   */
+  showRole(role, element, options = {}) {
+    this.#place(element, { ...options, role });
+  }
+
+  /**
+   * The publication that an element given to `showRole` shows now, null for none. `streams` is dispatched when it changes.
+   * @param {HTMLVideoElement} element
+   */
+  roleIn(element) {
+    const role = this.#shown.get(element)?.role;
+    const rank = this.#view.rankOf(element);
+    return role === undefined || rank === undefined ? null : (this.#media?.publicationFor(role, rank) ?? null);
   }
 
   /** @param {HTMLVideoElement} element */
@@ -203,6 +257,14 @@ export class Room extends EventTarget {
     this.#shown.delete(element);
     this.#view.hide(element);
     element.srcObject = null;
+  }
+
+  /**
+   * Puts one publication into the light: it comes as sharp as it is sent, before all others, which stay as they are. Null ends that.
+   * @param {string | null} publication
+   */
+  spotlight(publication) {
+    this.#view.spotlight(publication);
   }
 
   /**
@@ -220,7 +282,8 @@ export class Room extends EventTarget {
 
   #startMedia() {
     const { publish } = this.me.may;
-    const media = new Media({ send: (message) => this.#socket.send(message), nextId: this.#nextId, publish });
+    const send = (/** @type {object} */ message) => this.#socket.send(message);
+    const media = new Media({ send, nextId: this.#nextId, publish, redundantAudio: this.#redundantAudio });
     this.#media = media;
     media.addEventListener('message', (event) => this.#onMessage(detailOf(event), true));
     media.addEventListener('channel', (event) => this.#onChannel(detailOf(event)));
@@ -229,7 +292,7 @@ export class Room extends EventTarget {
     media.addEventListener('problem', (event) => this.#emit('problem', detailOf(event)));
     media.audio.addEventListener('blocked', () => this.#emit('audioblocked', media.audio.blocked));
     media.addEventListener('streams', () => {
-      for (const [element, publication] of this.#shown) this.#attach(element, publication);
+      for (const element of this.#shown.keys()) this.#attach(element);
       this.#emit('streams', null);
     });
     // After the caller's turn, so that what it publishes at once is in the first offer.
@@ -247,10 +310,18 @@ export class Room extends EventTarget {
 
   /**
    * @param {HTMLVideoElement} element
-   * @param {string} publication
+   * @param {import('./view.js').Wanted & import('./view.js').ShowOptions} wanted
    */
-  #attach(element, publication) {
-    const stream = this.#media?.streamOf(publication) ?? null;
+  #place(element, wanted) {
+    this.#shown.set(element, wanted);
+    this.#view.show(wanted, element);
+    this.#attach(element);
+  }
+
+  /** @param {HTMLVideoElement} element */
+  #attach(element) {
+    const publication = this.#shown.get(element)?.publication ?? this.roleIn(element);
+    const stream = publication === null ? null : (this.#media?.streamOf(publication) ?? null);
     if (element.srcObject !== stream) element.srcObject = stream;
   }
 
@@ -263,6 +334,7 @@ export class Room extends EventTarget {
   /** @param {Welcome} welcome */
   #onWelcome(welcome) {
     this.#welcomed = welcome;
+    if (this.speakers.length > 0) this.#onSpeakers([]);
     if (welcome.snapshot) this.state.restore(welcome.seq, welcome.snapshot);
     this.#media?.reconnected(welcome.session.resumed);
     this.#actions.resend();
@@ -280,6 +352,7 @@ export class Room extends EventTarget {
       // On the channel an event may be missing that a dying WebSocket took with it; the resumption brings it.
       this.#onEvent(/** @type {RoomEvent} */ (message), onChannel);
     } else if (message.type === 'clock') this.#socket.noteClock(message.clock);
+    else if (message.type === 'speakers') this.#onSpeakers(message.speakers);
     else if (!this.#actions.settle(message)) this.#media?.take(message);
   }
 
@@ -293,6 +366,12 @@ export class Room extends EventTarget {
     if (event.kind === 'published') this.#keepMuted(event.publication);
     this.#emit(event.kind, event);
     this.#emit('change', event);
+  }
+
+  /** @param {import('./messages.js').Speaker[]} speakers */
+  #onSpeakers(speakers) {
+    this.speakers = speakers;
+    this.#emit('speakers', speakers);
   }
 
   /** @param {RoomEvent} event */
@@ -348,12 +427,13 @@ export class Room extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
+  #redundantAudio;
   #socket;
   #actions;
   #view;
   /** @type {Media | null} */
   #media = null;
-  /** @type {Map<HTMLVideoElement, string>} */
+  /** @type {Map<HTMLVideoElement, import('./view.js').Wanted & import('./view.js').ShowOptions>} */
   #shown = new Map();
   #lastId = 0;
   /** @type {Welcome} */

@@ -3,7 +3,7 @@
  *
  * Codes of the server are those of `docs/protocol.md` section 6. Codes made here:
  * `connect_failed`, `left`, `replaced`, `closed`, `queue_full`, `permission_denied`, `no_device`,
- * `device_busy`, `capture_unavailable`.
+ * `device_busy`, `capture_unavailable`, `unsupported_codec`, `unsupported_layers`.
  */
 export class SimmerError extends Error {
   /**

@@ -4,19 +4,22 @@
  * The client always offers and has one offer open at a time; whatever happens meanwhile goes into the next one.
  * A connection that cannot be mended is replaced by a fresh one that publishes the same tracks again.
  *
- * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or one pauses), `message`
+ * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses), `message`
  * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open), `drained` (the data
  * channel takes messages again), `problem` (`detail` is a `SimmerError`).
  */
 import { AudioOutput } from './audio.js';
 import { RoomChannel } from './channel.js';
+import { receivable, requireFormat, sendable, sound, USUAL } from './codecs.js';
 import { encodingsFor } from './encodings.js';
 import { SimmerError } from './errors.js';
+import { screenEncodings } from './screen.js';
 
 /**
  * @typedef {import('./messages.js').Source} Source
  * @typedef {'off' | 'connecting' | 'connected' | 'lost'} MediaState
- * @typedef {{track: MediaStreamTrack, sending: boolean}} Sending what is published, and whether it is sent just now
+ * @typedef {{track: MediaStreamTrack, sending: boolean, format: import('./codecs.js').VideoFormat}} Sending what is published, whether it is
+ *   sent just now, and how
  */
 
 /** How long a connection may stay `disconnected` before ICE is restarted, in milliseconds. */
@@ -31,12 +34,14 @@ export class Media extends EventTarget {
    * @param {(message: object) => boolean} needs.send sends on the WebSocket; false when it is not open
    * @param {() => number} needs.nextId
    * @param {boolean} needs.publish whether the token allows it
+   * @param {boolean} needs.redundantAudio whether each packet of sound carries the one before it once more
    */
-  constructor({ send, nextId, publish }) {
+  constructor({ send, nextId, publish, redundantAudio }) {
     super();
     this.#send = send;
     this.#nextId = nextId;
     this.#mayPublish = publish;
+    this.#redundantAudio = redundantAudio;
   }
 
   /** @type {MediaState} */
@@ -60,23 +65,30 @@ export class Media extends EventTarget {
    */
   start(slots) {
     this.#slots = { audio: Math.min(slots.audio, MOST_SLOTS), video: Math.min(slots.video, MOST_SLOTS) };
-    // Another network: the browser itself would take five seconds to find the old way dead.
-    globalThis.addEventListener?.('online', this.restartIce);
+    globalThis.addEventListener?.('online', this.#onOnline);
     this.#begin();
   }
 
   /**
-   * Publishes a track, or sends another one in place of what this source sent before.
+   * Publishes a track, or sends another one in place of what this source sent before: as that was, unless `options` say otherwise, which makes it
+   * another publication. Rejects with `unsupported_codec` or `unsupported_layers` when this browser cannot send a video so; what is published stays then.
    * @param {Source} source
    * @param {MediaStreamTrack} track
+   * @param {import('./codecs.js').PublishOptions} [options] for a video
    */
-  async publish(source, track) {
+  async publish(source, track, options = {}) {
     if (!this.#mayPublish) throw new SimmerError('not_allowed', 'You may watch and listen here, but not send.');
-    this.#sending.set(source, { track, sending: true });
+    const before = this.#sending.get(source)?.format ?? USUAL;
+    const format = { codec: options.codec ?? before.codec, layers: options.layers ?? before.layers };
+    if (format.codec !== before.codec || format.layers !== before.layers) {
+      requireFormat(format);
+      this.#stopSender(source);
+    }
+    this.#sending.set(source, { track, sending: true, format });
     const transceiver = this.#senders.get(source);
     if (transceiver) await transceiver.sender.replaceTrack(track);
     else if (this.#pc) {
-      this.#addSender(source, track);
+      this.#addSender(source, track, format);
       this.#negotiate();
     }
   }
@@ -87,8 +99,7 @@ export class Media extends EventTarget {
    */
   unpublish(source) {
     this.#sending.delete(source);
-    this.#senders.get(source)?.stop();
-    if (this.#senders.delete(source)) this.#negotiate();
+    if (this.#stopSender(source)) this.#negotiate();
   }
 
   /**
@@ -126,6 +137,15 @@ export class Media extends EventTarget {
    */
   streamOf(publication) {
     return this.#streams.get(publication) ?? null;
+  }
+
+  /**
+   * The publication that is received for a role, null while there is none.
+   * @param {import('./messages.js').Role} role
+   * @param {number} rank which of those that have it: 0 for the first
+   */
+  publicationFor(role, rank) {
+    return this.#fills.find((fill) => fill.role === role && (fill.rank ?? 0) === rank)?.publication ?? null;
   }
 
   /**
@@ -173,6 +193,16 @@ export class Media extends EventTarget {
     else if (this.#pc.connectionState === 'failed') this.#restart();
   }
 
+  /**
+   * Looks for a way to the server anew, over the connection there is: pictures and sound go on meanwhile. The client does so by itself when the
+   * connection stays interrupted, and when the browser says that it is online again.
+   */
+  restartIce() {
+    if (!this.#pc) return;
+    this.#iceRestart = true;
+    this.#negotiate();
+  }
+
   /** The browser's own numbers: the transport, one entry per filled slot, and one per encoding sent. */
   async stats() {
     /** @type {{transport: Record<string, any> | null, slots: Record<string, any>[], sending: Record<string, any>[]}} */
@@ -189,16 +219,9 @@ export class Media extends EventTarget {
     return result;
   }
 
-  /** Looks for another way to the server; the one in use goes on until there is one, and everything stays published. */
-  restartIce = () => {
-    if (!this.#pc) return;
-    this.#iceRestart = true;
-    this.#negotiate();
-  };
-
   /** Ends the connection; the tracks stay the page's. */
   stop() {
-    globalThis.removeEventListener?.('online', this.restartIce);
+    globalThis.removeEventListener?.('online', this.#onOnline);
     this.#end();
     this.#set('off');
   }
@@ -211,9 +234,10 @@ export class Media extends EventTarget {
     this.#set('connecting');
     pc.onconnectionstatechange = () => this.#transportChanged(pc.connectionState);
     this.#openChannel(pc.createDataChannel('room', { ordered: true }));
-    for (const [source, { track, sending }] of this.#sending) this.#addSender(source, track, sending);
     for (let i = 0; i < this.#slots.audio; i += 1) this.#addSlot('audio');
     for (let i = 0; i < this.#slots.video; i += 1) this.#addSlot('video');
+    // After the slots, which stay: when the first m-line of a bundle is stopped, Chromium closes the connection with it.
+    for (const [source, { track, format, sending }] of this.#sending) this.#addSender(source, track, format, sending);
     this.#negotiate();
   }
 
@@ -250,25 +274,40 @@ export class Media extends EventTarget {
   /**
    * @param {Source} source
    * @param {MediaStreamTrack} track
+   * @param {import('./codecs.js').VideoFormat} format
    * @param {boolean} [sending]
    */
-  #addSender(source, track, sending = true) {
+  #addSender(source, track, format, sending = true) {
     if (!this.#pc) return;
     const height = track.getSettings().height ?? 720;
     /** @type {RTCRtpTransceiverInit} */
     const init = { direction: 'sendonly', streams: [new MediaStream([track])] };
-    if (track.kind === 'video') init.sendEncodings = encodingsFor(height);
+    if (source === 'screen') init.sendEncodings = screenEncodings();
+    else if (track.kind === 'video') init.sendEncodings = encodingsFor(height, format);
     const transceiver = this.#pc.addTransceiver(track, init);
-    narrow(transceiver, track.kind, RTCRtpSender.getCapabilities?.(track.kind));
+    const codecs = RTCRtpSender.getCapabilities?.(track.kind)?.codecs ?? [];
+    prefer(transceiver, track.kind === 'audio' ? sound(codecs, this.#redundantAudio) : sendable(codecs, format.codec));
+    if (init.sendEncodings?.[0]?.rid) allow(transceiver, [RID, REPAIRED_RID]);
     this.#senders.set(source, transceiver);
     if (!sending) void transceiver.sender.replaceTrack(null);
+  }
+
+  /**
+   * @param {Source} source
+   * @returns {boolean} whether there was one
+   */
+  #stopSender(source) {
+    this.#senders.get(source)?.stop();
+    return this.#senders.delete(source);
   }
 
   /** @param {'audio' | 'video'} kind */
   #addSlot(kind) {
     if (!this.#pc) return;
     const transceiver = this.#pc.addTransceiver(kind, { direction: 'recvonly' });
-    narrow(transceiver, kind, RTCRtpReceiver.getCapabilities?.(kind));
+    const codecs = RTCRtpReceiver.getCapabilities?.(kind)?.codecs ?? [];
+    prefer(transceiver, kind === 'audio' ? sound(codecs, this.#redundantAudio) : receivable(codecs));
+    if (kind === 'video') allow(transceiver, [DEPENDENCY]);
     this.#received.push(transceiver);
   }
 
@@ -388,9 +427,9 @@ export class Media extends EventTarget {
 
   /** @param {import('./messages.js').SlotFill[]} fills */
   #fill(fills) {
-    const pauses = (/** @type {import('./messages.js').SlotFill[]} */ of) =>
-      of.flatMap(({ mid, paused }) => (paused ? [mid] : [])).join();
-    let changed = pauses(fills) !== pauses(this.#fills);
+    const rest = (/** @type {import('./messages.js').SlotFill[]} */ of) =>
+      JSON.stringify(of.map(({ mid, role, rank, paused }) => [mid, role, rank, paused]));
+    let changed = rest(fills) !== rest(this.#fills);
     this.#fills = fills;
     const tracks = new Map(this.#received.map((t) => [t.mid, t.receiver.track]));
     const filled = new Set();
@@ -416,6 +455,8 @@ export class Media extends EventTarget {
     if (state === 'lost' && this.#pc && !this.#open?.fresh) this.#begin();
   }
 
+  #onOnline = () => this.restartIce();
+
   /** @param {RTCPeerConnectionState} state */
   #transportChanged(state) {
     clearTimeout(this.#timer);
@@ -427,8 +468,7 @@ export class Media extends EventTarget {
   /** Restarts ICE, and if that does not help makes a fresh connection. */
   #restart() {
     this.#set('lost');
-    this.#iceRestart = true;
-    this.#negotiate();
+    this.restartIce();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#begin(), FRESH_AFTER_MS);
   }
@@ -448,6 +488,7 @@ export class Media extends EventTarget {
   #send;
   #nextId;
   #mayPublish;
+  #redundantAudio;
   /** @type {RTCPeerConnection | null} */
   #pc = null;
   /** @type {RoomChannel | undefined} */
@@ -479,19 +520,38 @@ export class Media extends EventTarget {
   #timer;
 }
 
-/** What each kind is sent and received in; a narrow offer is a small one. */
-const CODECS = {
-  video: new Set(['video/vp8', 'video/rtx']),
-  audio: new Set(['audio/opus']),
-};
+const RID = 'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id';
+const REPAIRED_RID = 'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id';
+const DEPENDENCY = 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension';
 
 /**
+ * Offers header extensions that the browser would not by itself. Chromium gives a new transceiver what was agreed on for those before it: without this,
+ * simulcast could not begin beside slots, which have no use for rids.
  * @param {RTCRtpTransceiver} transceiver
- * @param {string} kind
- * @param {RTCRtpCapabilities | null | undefined} capabilities
+ * @param {string[]} uris
  */
-function narrow(transceiver, kind, capabilities) {
-  const wanted = CODECS[kind === 'audio' ? 'audio' : 'video'];
-  const codecs = capabilities?.codecs.filter((codec) => wanted.has(codec.mimeType.toLowerCase())) ?? [];
+function allow(transceiver, uris) {
+  const own = /** @type {RTCRtpTransceiver & Partial<HeaderExtensionControl>} */ (transceiver);
+  const extensions = own.getHeaderExtensionsToNegotiate?.() ?? [];
+  for (const extension of extensions) {
+    if (uris.includes(extension.uri)) extension.direction = 'sendrecv';
+  }
+  if (extensions.length > 0) own.setHeaderExtensionsToNegotiate?.(extensions);
+}
+
+/**
+ * RTP Header Extension Control (W3C), which TypeScript does not know.
+ * @typedef {{uri: string, direction: RTCRtpTransceiverDirection}} HeaderExtension
+ * @typedef {object} HeaderExtensionControl
+ * @property {() => HeaderExtension[]} getHeaderExtensionsToNegotiate
+ * @property {(extensions: HeaderExtension[]) => void} setHeaderExtensionsToNegotiate
+ */
+
+/**
+ * A narrow offer is a small one.
+ * @param {RTCRtpTransceiver} transceiver
+ * @param {RTCRtpCodec[]} codecs
+ */
+function prefer(transceiver, codecs) {
   if (codecs.length > 0) transceiver.setCodecPreferences?.(codecs);
 }

@@ -48,9 +48,15 @@
  *
  * @typedef {{kind: string} & Record<string, unknown>} Action
  *
- * @typedef {{mid: string, publication: string | null, paused?: boolean}} SlotFill
+ * @typedef {'speaker' | 'screen'} Role what a picture is in the room, for a while
  *
- * @typedef {{video: {publication: string, max_height: number}[], audio: 'all' | string[]}} View
+ * @typedef {{mid: string, publication: string | null, role?: Role, rank?: number, paused?: boolean}} SlotFill
+ *
+ * @typedef {{publication: string, level: number}} Speaker a sound that is speech; `level` in decibels below the loudest
+ *
+ * @typedef {{publication?: string, role?: Role, max_height: number, max_fps?: number, priority?: number}} VideoWish
+ *
+ * @typedef {{video: VideoWish[], audio: 'all' | string[]}} View
  */
 
 /** The protocol's version this client speaks. */

@@ -100,3 +100,19 @@ test('what is asked and not answered when the room closes is refused', async () 
   await assert.rejects(ended, { code: 'room_ended' });
   await assert.rejects(room.chat('much too late'), { code: 'room_ended' });
 });
+
+test('who speaks is told, and a welcome means silence', async (t) => {
+  const room = await joined();
+  const told = [];
+  room.addEventListener('speakers', ({ detail }) => told.push(detail.map(({ publication }) => publication)));
+  FakeWebSocket.last.say({ type: 'speakers', speakers: [{ publication: '1-1', level: 30 }, { publication: '2-1', level: 40 }] });
+  assert.deepEqual(room.speakers.map(({ level }) => level), [30, 40]);
+  FakeWebSocket.last.end(1006);
+  t.mock.timers.tick(250);
+  await settled();
+  FakeWebSocket.last.accept();
+  FakeWebSocket.last.say(welcome());
+  assert.deepEqual(room.speakers, []);
+  assert.deepEqual(told, [['1-1', '2-1'], []]);
+  room.leave();
+});

@@ -41,3 +41,33 @@ test('a small capture is sent in fewer encodings, the largest first', () => {
   const rates = encodingsFor(1080).map((e) => e.maxBitrate ?? 0);
   assert.ok(rates[0] > rates[1] && rates[1] > rates[2]);
 });
+
+test('roles are asked for in the order of their places, whatever their sizes', () => {
+  const shown = [
+    { role: 'speaker', height: 180, visible: true, maxFps: 15 },
+    { publication: 'a', height: 300, visible: true },
+    { role: 'screen', height: 720, visible: true },
+    { role: 'speaker', height: 90, visible: false },
+    { role: 'speaker', height: 360, visible: true, priority: 9 },
+  ];
+  assert.deepEqual(viewOf(shown, 'all').video, [
+    { role: 'screen', max_height: 720 },
+    { role: 'speaker', max_height: 180, max_fps: 15 },
+    { publication: 'a', max_height: 300 },
+    { role: 'speaker', max_height: 360, priority: 9 },
+  ]);
+});
+
+test('of two places of one publication the more demanding counts', () => {
+  const place = (more) => ({ publication: 'a', height: 180, visible: true, ...more });
+  const both = (one, other) => viewOf([place(one), place(other)], 'all').video;
+  assert.deepEqual(both({ maxFps: 5, priority: 2 }, { maxFps: 15, height: 360 }), [{ publication: 'a', max_height: 360, max_fps: 15, priority: 2 }]);
+  assert.deepEqual(both({ maxFps: 5, priority: 2 }, { priority: 3 }), [{ publication: 'a', max_height: 180, priority: 3 }]);
+});
+
+test('who is in the light comes first, as sharp as can be; the others stay', () => {
+  const shown = ['a', 'b'].map((publication) => ({ publication, height: 180, visible: true }));
+  const small = { publication: 'a', max_height: 180 };
+  assert.deepEqual(viewOf(shown, 'all', 'b').video, [{ publication: 'b', max_height: 4320, priority: 10 }, small]);
+  assert.deepEqual(viewOf([shown[0]], 'all', 'b').video.length, 2, 'before a place shows it');
+});

@@ -84,13 +84,40 @@ pub struct View {
     pub audio: AudioWish,
 }
 
-/// One picture.
+/// One picture: of a publication or of a role, one of the two.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VideoWish {
     /// Which publication.
-    pub publication: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<String>,
+    /// Whatever has this role just now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<PictureRole>,
     /// The height it is shown at, device pixels, 1 to 4320.
     pub max_height: u16,
+    /// How many pictures a second are enough, 1 to 120.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_fps: Option<u8>,
+    /// 0 to 10; where the line is narrow, a higher one is served first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+}
+
+impl VideoWish {
+    /// A publication at this height, otherwise as usual.
+    pub fn of(publication: String, max_height: u16) -> Self {
+        Self { publication: Some(publication), role: None, max_height, max_fps: None, priority: None }
+    }
+}
+
+/// What a picture is in the room, for a while.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PictureRole {
+    /// The camera of who speaks, or spoke last.
+    Speaker,
+    /// A screen, the newest first.
+    Screen,
 }
 
 /// Which sound.

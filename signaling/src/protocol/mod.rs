@@ -8,13 +8,15 @@ mod parse;
 mod server;
 mod snapshot;
 
-pub use client::{Action, AudioWish, ClientMessage, Do, Hello, Offer, Resume, Step, Track, VideoWish, View};
+pub use client::{
+    Action, AudioWish, ClientMessage, Do, Hello, Offer, PictureRole, Resume, Step, Track, VideoWish, View,
+};
 pub use error::ErrorCode;
 pub use event::{Event, EventBody, LeaveReason, Participant, Publication, RecordingState};
 pub use parse::{Refused, parse};
 pub use server::{
     Answer, Clock, Done, Encodings, ErrorMessage, Media, MediaState, RoomInfo, ServerMessage, SessionInfo,
-    Slot, Slots, SlotsWanted, Welcome, WelcomeLimits, You,
+    Slot, Slots, SlotsWanted, Speaker, Speakers, Welcome, WelcomeLimits, You,
 };
 pub use snapshot::{ChatLine, ParticipantState, PublicationState, RecordingInfo, Snapshot, StepsState};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, Event, Rights, Role, Snapshot};
+use super::{ErrorCode, Event, PictureRole, Rights, Role, Snapshot};
 
 /// A message from the server.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub enum ServerMessage {
     SlotsWanted(SlotsWanted),
     /// Which encodings of a publication are worth sending.
     Encodings(Encodings),
+    /// Who speaks.
+    Speakers(Speakers),
     /// What became of the transport.
     Media(Media),
     /// An action was done.
@@ -42,6 +44,7 @@ impl ServerMessage {
             Self::Slots(_) => "slots",
             Self::SlotsWanted(_) => "slots_wanted",
             Self::Encodings(_) => "encodings",
+            Self::Speakers(_) => "speakers",
             Self::Media(_) => "media",
             Self::Done(_) => "done",
             Self::Event(_) => "event",
@@ -143,9 +146,19 @@ pub struct Slot {
     pub mid: String,
     /// What it carries; null when it is empty.
     pub publication: Option<String>,
+    /// The role it is shown for; absent when the view names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<PictureRole>,
+    /// The how-manieth wish for that role it serves; absent for the first, 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rank: u16,
     /// The line has no room for it now; absent when that is not so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub paused: bool,
+}
+
+fn is_zero(value: &u16) -> bool {
+    *value == 0
 }
 
 fn is_false(value: &bool) -> bool {
@@ -170,6 +183,22 @@ pub struct SlotsWanted {
     pub audio: u16,
     /// For video.
     pub video: u16,
+}
+
+/// Who speaks in the room now.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Speakers {
+    /// Who leads first; nobody when it is silent.
+    pub speakers: Vec<Speaker>,
+}
+
+/// One who speaks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Speaker {
+    /// Whose sound.
+    pub publication: String,
+    /// How loud: decibels below the loudest there is, 0 to 127.
+    pub level: u8,
 }
 
 /// What the server sees of the transport.

@@ -287,6 +287,9 @@ impl Room {
             snapshot: snapshot.then(|| self.snapshot()),
         };
         self.send(Carrier::WebSocket(connection), &ServerMessage::Welcome(Box::new(welcome)));
+        if !self.speakers.speakers.is_empty() {
+            self.send(Carrier::WebSocket(connection), &ServerMessage::Speakers(self.speakers.clone()));
+        }
     }
 
     /// Ends the session, if there is one, and closes its WebSocket. The core and the log are told by the caller.

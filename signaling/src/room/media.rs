@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use simmer_sfu::audio::Speaker as CoreSpeaker;
 use simmer_sfu::codec::Kind as CoreKind;
-use simmer_sfu::id::{ParticipantId, PublicationId};
+use simmer_sfu::id::{Mid, ParticipantId, PublicationId};
 use simmer_sfu::message::{Command, Data, DisconnectReason, Event as CoreEvent};
 use simmer_sfu::sdp::{Offer as Description, OfferError};
 use simmer_sfu::sink::Publication as CorePublication;
-use simmer_sfu::view::{AudioWish as CoreAudioWish, VideoWish as CoreVideoWish, View as CoreView};
+use simmer_sfu::view::{
+    AudioWish as CoreAudioWish, Role as CoreRole, VideoWish as CoreVideoWish, View as CoreView,
+};
 
 use super::member::{Media, Member};
 use super::rate::Class;
 use super::{Carrier, Output, Refusal, Room};
 use crate::protocol::{
     Answer, AudioWish, CHANNEL, Encodings, ErrorCode, EventBody, Kind, Media as MediaMessage, MediaState,
-    Offer, Publication, PublicationState, Refused, Rights, ServerMessage, Slot, Slots, SlotsWanted, Source,
-    View, parse,
+    Offer, PictureRole, Publication, PublicationState, Refused, Rights, ServerMessage, Slot, Slots,
+    SlotsWanted, Source, Speaker, Speakers, VideoWish, View, parse,
 };
 
 impl Room {
@@ -39,6 +42,12 @@ impl Room {
         media.sources.extend(sources);
         media.answer = None;
         let participant = media.core;
+        let screens = media.sources.iter().filter(|(_, source)| **source == Source::Screen);
+        let mids: Vec<Mid> = screens.filter_map(|(mid, _)| Mid::new(mid.as_bytes()).ok()).collect();
+        if media.has_screens || !mids.is_empty() {
+            media.has_screens = !mids.is_empty();
+            self.outputs.push_back(Output::Core(Command::SetScreens { participant, mids }));
+        }
         let command = Command::Offer { participant, request: offer.id, sdp: offer.sdp };
         self.outputs.push_back(Output::Core(command));
     }
@@ -93,6 +102,11 @@ impl Room {
                 let slots = slots.iter().map(|slot| Slot {
                     mid: slot.mid.to_string(),
                     publication: slot.publication.map(|publication| publication.to_string()),
+                    role: slot.role.map(|(role, _)| match role {
+                        CoreRole::Speaker => PictureRole::Speaker,
+                        CoreRole::Screen => PictureRole::Screen,
+                    }),
+                    rank: slot.role.map_or(0, |(_, rank)| rank),
                     paused: slot.paused,
                 });
                 let message = ServerMessage::Slots(Slots { slots: slots.collect() });
@@ -106,6 +120,14 @@ impl Room {
                 let (mid, publication) = (mid.to_string(), publication.to_string());
                 let message = ServerMessage::Encodings(Encodings { mid: mid.clone(), publication, wanted });
                 self.room_message(participant, message, |media| media.encodings.entry(mid).or_default());
+            }
+            CoreEvent::Speakers { speakers, .. } => {
+                let speaker = |speaker: &CoreSpeaker| Speaker {
+                    publication: speaker.publication.to_string(),
+                    level: speaker.level,
+                };
+                self.speakers = Speakers { speakers: speakers.iter().map(speaker).collect() };
+                self.tell_all(&ServerMessage::Speakers(self.speakers.clone()));
             }
             CoreEvent::ChannelOpened { participant, channel, label } => {
                 if let Some((_, media)) = self.media_of(participant)
@@ -323,13 +345,24 @@ fn core_view(view: &View, limit: usize) -> Result<CoreView, Refusal> {
     }
     let mut video = Vec::with_capacity(view.video.len());
     for wish in &view.video {
+        let invalid = |what| Err(Refusal::new(ErrorCode::Invalid, what));
         if !(1..=4320).contains(&wish.max_height) {
-            return Err(Refusal::new(ErrorCode::Invalid, "`max_height` is 1 to 4320."));
+            return invalid("`max_height` is 1 to 4320.");
         }
-        video.push(CoreVideoWish {
-            publication: publication(&wish.publication)?,
-            max_height: wish.max_height,
-        });
+        if wish.max_fps.is_some_and(|max_fps| !(1..=120).contains(&max_fps)) {
+            return invalid("`max_fps` is 1 to 120.");
+        }
+        if wish.priority.is_some_and(|priority| priority > 10) {
+            return invalid("`priority` is 0 to 10.");
+        }
+        let source = match (&wish.publication, wish.role) {
+            (Some(text), None) => publication(text)?.into(),
+            (None, Some(PictureRole::Speaker)) => CoreRole::Speaker.into(),
+            (None, Some(PictureRole::Screen)) => CoreRole::Screen.into(),
+            _ => return invalid("A picture is of a `publication` or of a `role`, one of the two."),
+        };
+        let VideoWish { max_height, max_fps, priority, .. } = *wish;
+        video.push(CoreVideoWish { source, max_height, max_fps, priority });
     }
     let audio = match &view.audio {
         AudioWish::All => CoreAudioWish::All,

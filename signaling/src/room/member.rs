@@ -50,6 +50,8 @@ pub(super) struct Media {
     pub(super) channel: Option<ChannelId>,
     /// The m-lines' sources, as the last offer named them.
     pub(super) sources: BTreeMap<String, Source>,
+    /// The core was told of screens among them.
+    pub(super) has_screens: bool,
     /// An answer that found no WebSocket.
     pub(super) answer: Option<ServerMessage>,
     /// What was last told of the transport, the slots and their number: told again on resuming.
@@ -66,6 +68,7 @@ impl Media {
             core,
             channel: None,
             sources: BTreeMap::new(),
+            has_screens: false,
             answer: None,
             transport: None,
             slots: None,

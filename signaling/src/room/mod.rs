@@ -39,7 +39,7 @@ use simmer_sfu::transport::ChannelId;
 
 use crate::limits::Limits;
 use crate::protocol::{
-    Clock, ErrorCode, ErrorMessage, Event, EventBody, PublicationState, Rights, Role, ServerMessage,
+    Clock, ErrorCode, ErrorMessage, Event, EventBody, PublicationState, Rights, Role, ServerMessage, Speakers,
 };
 use crate::token::Claims;
 
@@ -223,6 +223,8 @@ pub struct Room {
     steps: StepBoard,
     hands: Vec<String>,
     chat: ChatTail,
+    /// Who speaks, as told last.
+    speakers: Speakers,
     recording: Recording,
     /// Identity -> until when it is kept out.
     kicked: BTreeMap<String, Instant>,
@@ -255,6 +257,7 @@ impl Room {
             steps: StepBoard::default(),
             hands: Vec::new(),
             chat: ChatTail::new(config.limits.chat_lines, config.limits.chat_bytes),
+            speakers: Speakers::default(),
             recording: Recording::default(),
             kicked: BTreeMap::new(),
             graces: BTreeSet::new(),
@@ -288,12 +291,7 @@ impl Room {
         }
         if self.next_clock <= now {
             self.next_clock = now + self.config.limits.clock_interval;
-            let message = ServerMessage::Clock(Clock { clock: self.clock(now) });
-            let text = written(&message);
-            let carriers: Vec<Carrier> = self.members.values().filter_map(Member::carrier).collect();
-            for to in carriers {
-                self.outputs.push_back(Output::Send { to, name: "clock", error: None, text: text.clone() });
-            }
+            self.tell_all(&ServerMessage::Clock(Clock { clock: self.clock(now) }));
         }
     }
 
@@ -361,10 +359,19 @@ impl Room {
         }
         self.log.append(Entry { event, text: text.clone() });
         self.counts.events += 1;
-        for to in self.members.values().filter_map(Member::carrier) {
-            self.outputs.push_back(Output::Send { to, name: "event", error: None, text: text.clone() });
-        }
+        self.send_all("event", &text);
         seq
+    }
+
+    /// Tells everybody who is here.
+    fn tell_all(&mut self, message: &ServerMessage) {
+        self.send_all(message.name(), &written(message));
+    }
+
+    fn send_all(&mut self, name: &'static str, text: &Bytes) {
+        for to in self.members.values().filter_map(Member::carrier) {
+            self.outputs.push_back(Output::Send { to, name, error: None, text: text.clone() });
+        }
     }
 
     fn send(&mut self, to: Carrier, message: &ServerMessage) {

@@ -97,8 +97,7 @@ impl Room {
 /// The view of these; what is named twice counts once.
 fn view(pictures: &[&Publication], sounds: &[&Publication]) -> View {
     let id = |publication: &&Publication| publication.id.parse::<PublicationId>().ok();
-    let video =
-        pictures.iter().filter_map(id).map(|publication| VideoWish { publication, max_height: TALLEST });
+    let video = pictures.iter().filter_map(id).map(|publication| VideoWish::new(publication, TALLEST));
     let mut audio: Vec<PublicationId> = Vec::new();
     for sound in sounds.iter().filter_map(id) {
         if audio.len() < SOUNDS && !audio.contains(&sound) {

@@ -235,7 +235,7 @@ async fn listen(listener: TcpListener, routes: Router, mut stopped: watch::Recei
 }
 
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL_LOG));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
@@ -243,6 +243,8 @@ fn start_log(format: LogFormat) {
     }
 }
 
+/// What the DTLS stack warns of: extensions of every browser's that it does not know.
+const USUAL_LOG: &str = "info,rtc_dtls=error";
 const SESSIONS_END: Duration = Duration::from_secs(3);
 const RECORDINGS_END: Duration = Duration::from_secs(5);
 const HTTP_END: Duration = Duration::from_millis(500);

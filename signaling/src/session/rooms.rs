@@ -232,7 +232,7 @@ impl Rooms {
     }
 }
 
-/// Which room an event is for: a participant's id carries its room's number in the upper half.
+/// Which room an event is for: a room goes by its number in the core, and a participant's id carries that in its upper half.
 fn room_number(event: &Event) -> Option<u32> {
     let of = |participant: &ParticipantId| u32::try_from(participant.0 >> 32).ok();
     match event {
@@ -250,6 +250,7 @@ fn room_number(event: &Event) -> Option<u32> {
         | Event::BufferedLow { participant, .. } => of(participant),
         Event::Published { publication, .. } => of(&publication.id.participant),
         Event::Unpublished { publication, .. } => of(&publication.participant),
+        Event::Speakers { room, .. } => u32::try_from(room.0).ok(),
         _ => None,
     }
 }

@@ -113,7 +113,7 @@ impl RoomTask {
     /// Runs until the room can be forgotten or the server ends.
     pub(super) async fn run(mut self, rooms: Rooms, id: String) {
         let number = u32::try_from(self.room.core_id().0).unwrap_or_default();
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::new();
         loop {
             let wake = tokio::time::Instant::from_std(self.room.poll_timeout());
             tokio::select! {

@@ -51,8 +51,20 @@ fn every_message_of_the_protocol_has_a_golden_file() {
     let mut types: Vec<String> =
         ["hello", "offer", "view", "leave"].map(|name| format!("client.{name}")).into();
     types.extend(
-        ["welcome", "answer", "slots", "slots_wanted", "media", "done", "event", "error", "clock"]
-            .map(|name| format!("server.{name}")),
+        [
+            "welcome",
+            "answer",
+            "slots",
+            "slots_wanted",
+            "encodings",
+            "speakers",
+            "media",
+            "done",
+            "event",
+            "error",
+            "clock",
+        ]
+        .map(|name| format!("server.{name}")),
     );
     // The tables of actions and events: a row's first cell is `name {fields}`, the last of an action its events.
     let tables =

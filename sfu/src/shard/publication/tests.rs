@@ -179,3 +179,22 @@ fn what_was_let_go_before_it_ever_came_is_presumed_above_what_did() {
     assert_eq!(best(&publication, now, 720).encoding, 0, "so it is asked for where it is of use");
     assert_eq!(best(&publication, now, 360).encoding, 1);
 }
+
+/// Key frames that x264 began, of 360 and of 180 lines.
+const H264_360: &[u8] =
+    b"\x67\x42\xc0\x16\xd9\x00\xa0\x2f\xf9\x70\x11\x00\x00\x03\x00\x01\x00\x00\x03\x00\x0a\x0f\x16\x2e\x48";
+const H264_180: &[u8] =
+    b"\x67\x42\xc0\x0b\xd9\x01\x41\x9f\x9f\x01\x10\x00\x00\x03\x00\x10\x00\x00\x03\x00\xa0\xf1\x42\xa4\x80";
+
+#[test]
+fn h264_tells_heights_by_its_parameter_sets_with_or_without_descriptors() {
+    let now = Instant::now();
+    let rids = [b"h", b"m"].map(|rid| Rid::new(rid).unwrap());
+    for descriptor in [&KEY[..], &[]] {
+        let mut publication = publication_of(Codec::H264, &rids);
+        for (encoding, set) in [(0, H264_360), (1, H264_180)] {
+            assert!(publication.take(now, encoding, received(1, 0, descriptor, set)).unwrap().reconsider);
+        }
+        assert_eq!([180, 360, 720].map(|height| best(&publication, now, height).encoding), [1, 0, 0]);
+    }
+}

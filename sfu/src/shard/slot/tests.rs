@@ -93,7 +93,7 @@ impl Line {
         let start = SlotStart { sequence: 65_000, rtx_sequence: 0, rtp_time: 0 };
         let mut slot = Slot::new(&line(Flow::Send(identity.clone())), identity, start, now);
         slot.mid_acknowledged = true;
-        assert!(slot.fill(id, 0, &format, u16::MAX));
+        assert!(slot.fill(id, 0, &format));
         let ice = || IceCredentials { ufrag: String::new(), pwd: String::new() };
         let parameters = TransportParameters {
             local: ice(),

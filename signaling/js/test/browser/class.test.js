@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hostClass, joinClass, openPage, startBrowser, startServer, writeSteps } from './harness.js';
+import { hostClass, openClass, openPage, startBrowser, startServer, writeSteps } from './harness.js';
 
 const STEPS = ['Chop the onions', 'Fry them gently', 'Add the stock'];
 
 test('a class: steps, ticks, chat and hands reach everybody in one order', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const [host, ben, chiyo] = await Promise.all([1, 2, 3].map(() => openPage(t, browser)));
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
-  await joinClass(chiyo, link, 'Chiyo');
+  const { host, guests: [ben, chiyo] } = await openClass(t, ['Ben', 'Chiyo']);
   for (const page of [host, ben, chiyo]) {
     await page.waitForFunction(() => document.querySelectorAll('.tile').length === 3);
     await page.evaluate(() => {
@@ -50,11 +45,7 @@ test('a class: steps, ticks, chat and hands reach everybody in one order', async
 });
 
 test('a reload comes back as the same participant, with the ticks in place', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const [host, ben] = await Promise.all([openPage(t, browser), openPage(t, browser)]);
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
+  const { host, guests: [ben] } = await openClass(t, ['Ben']);
   await writeSteps(host, STEPS);
   await ben.locator('label[for="tick-1"]').click();
   await host.locator('tr:has-text("Ben") td.done').waitFor();
@@ -67,22 +58,14 @@ test('a reload comes back as the same participant, with the ticks in place', asy
 });
 
 test('a participant may not start steps; the refusal has a code', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const [host, ben] = await Promise.all([openPage(t, browser), openPage(t, browser)]);
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
+  const { host, guests: [ben] } = await openClass(t, ['Ben']);
   await writeSteps(host, STEPS);
   assert.equal(await ben.getByRole('button', { name: 'Start step 1' }).count(), 0);
   assert.equal(await ben.evaluate(() => globalThis.room.startStep(0).catch((error) => error.code)), 'not_allowed');
 });
 
 test('who is removed is told so, and does not come back in', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const [host, ben] = await Promise.all([openPage(t, browser), openPage(t, browser)]);
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
+  const { host, guests: [ben] } = await openClass(t, ['Ben']);
   await host.getByRole('button', { name: 'Remove Ben' }).click();
   await host.locator('dialog').getByRole('button', { name: 'Remove' }).click();
   await ben.locator('[data-reason="kicked"]').waitFor();
@@ -94,11 +77,7 @@ test('who is removed is told so, and does not come back in', async (t) => {
 });
 
 test('the end is the end for everybody', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const [host, ben] = await Promise.all([openPage(t, browser), openPage(t, browser)]);
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
+  const { host, guests: [ben] } = await openClass(t, ['Ben']);
   await host.locator('#control-end').click();
   await host.locator('dialog').getByRole('button', { name: 'End the class' }).click();
   for (const page of [host, ben]) await page.locator('[data-reason="room_ended"]').waitFor();

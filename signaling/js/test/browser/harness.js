@@ -29,10 +29,11 @@ export const PATIENCE = 30_000;
 /**
  * Starts the server on a data folder of its own and waits until it says it is ready.
  * @param {import('node:test').TestContext} t stops the server and removes the folder after the test
+ * @param {{advertise?: string[]}} [options] where it says its media port is
  */
-export async function startServer(t) {
+export async function startServer(t, { advertise = (process.env.MEDIA_ADDRESSES ?? '127.0.0.1').split(',') } = {}) {
   const data = await mkdtemp(path.join(os.tmpdir(), 'simmer-browser-'));
-  const server = { data, url: '', port: 0, process: await launch(data, 0) };
+  const server = { data, url: '', port: 0, process: launch(data, 0, advertise) };
   Object.assign(server, await ready(server.process));
   t.after(async () => {
     await kill(server.process);
@@ -50,7 +51,7 @@ export async function startServer(t) {
     /** Ends the process as a crash would, and starts another on the same port and folder. */
     async crash() {
       await kill(server.process);
-      server.process = await launch(data, server.port);
+      server.process = launch(data, server.port, advertise);
       Object.assign(server, await ready(server.process));
     },
   };
@@ -59,16 +60,15 @@ export async function startServer(t) {
 /**
  * @param {string} data
  * @param {number} port
+ * @param {string[]} advertise
  */
-async function launch(data, port) {
+function launch(data, port, advertise) {
   const target = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
   const binary = process.env.SIMMER_BIN ?? path.join(target, 'debug', 'simmer');
-  const addresses = (process.env.MEDIA_ADDRESSES ?? '127.0.0.1').split(',');
-  const child = spawn(binary, [
-    'serve', '--listen', `127.0.0.1:${port}`, ...addresses.flatMap((address) => ['--advertise', address]),
+  return spawn(binary, [
+    'serve', '--listen', `127.0.0.1:${port}`, ...advertise.flatMap((address) => ['--advertise', address]),
     '--data', data, '--metrics-listen', '127.0.0.1:0',
   ], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
-  return child;
 }
 
 /** @param {import('node:child_process').ChildProcess} child */
@@ -149,6 +149,21 @@ export async function hostClass(page, url, name = 'Ana') {
 export async function joinClass(page, link, name) {
   await page.goto(link);
   await enter(page, name);
+}
+
+/**
+ * A class on a server of its own: its host, Ana, and these guests, each in a page of their own, all of them in.
+ * @param {import('node:test').TestContext} t
+ * @param {string[]} names
+ * @param {Parameters<typeof startServer>[1]} [options]
+ */
+export async function openClass(t, names, options) {
+  const server = await startServer(t, options);
+  const browser = await startBrowser(t);
+  const [host, ...guests] = await Promise.all(['Ana', ...names].map(() => openPage(t, browser)));
+  const link = await hostClass(host, server.url);
+  for (const [index, guest] of guests.entries()) await joinClass(guest, link, names[index]);
+  return { server, browser, link, host, guests };
 }
 
 /**

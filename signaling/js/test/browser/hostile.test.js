@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { test } from 'node:test';
-import { hostClass, joinClass, openPage, seesAndHears, startBrowser, startServer } from './harness.js';
+import { openClass, openPage, seesAndHears } from './harness.js';
 
 /**
  * Sends datagrams of every first byte and many lengths at the media port; resolves with the number of replies.
@@ -49,11 +49,7 @@ function converse(page, frames, last) {
 }
 
 test('nonsense of every kind gets an error or silence, and the class goes on', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const [host, ben] = await Promise.all([1, 2].map(() => openPage(t, browser)));
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
+  const { browser, server, host, guests: [ben], link } = await openClass(t, ['Ben']);
   for (const page of [host, ben]) await seesAndHears(page, 1);
 
   assert.equal(await garbage(server.port), 0, 'a datagram of a stranger is answered');

@@ -1,15 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hostClass, joinClass, openPage, seesAndHears, startBrowser, startServer, until } from './harness.js';
+import { hostClass, openClass, openPage, seesAndHears, startBrowser, startServer, until } from './harness.js';
 
 test('three people see and hear each other', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const pages = await Promise.all([1, 2, 3].map(() => openPage(t, browser)));
-  const [host, ben, chiyo] = pages;
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
-  await joinClass(chiyo, link, 'Chiyo');
+  const { host, guests: [ben, chiyo] } = await openClass(t, ['Ben', 'Chiyo']);
+  const pages = [host, ben, chiyo];
   for (const page of pages) await seesAndHears(page, 2);
 
   // One picture is shown large: it comes as large as it is published.
@@ -39,11 +34,7 @@ test('three people see and hear each other', async (t) => {
 });
 
 test('a camera that is turned off goes dark, and on again comes back', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const [host, ben] = await Promise.all([openPage(t, browser), openPage(t, browser)]);
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
+  const { host, guests: [ben] } = await openClass(t, ['Ben']);
   await seesAndHears(host, 1);
   await ben.locator('#control-cam:not([disabled])').click();
   await host.locator('.tile[data-dark]:has-text("Ben")').waitFor();
@@ -53,11 +44,7 @@ test('a camera that is turned off goes dark, and on again comes back', async (t)
 });
 
 test('the host mutes somebody, who can unmute again', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const [host, ben] = await Promise.all([openPage(t, browser), openPage(t, browser)]);
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
+  const { host, guests: [ben] } = await openClass(t, ['Ben']);
   await host.getByRole('button', { name: 'Mute Ben' }).click();
   await ben.locator('#control-mic[aria-pressed="false"]').waitFor();
   assert.equal(await ben.evaluate(() => globalThis.room.media.isSending('microphone')), false);

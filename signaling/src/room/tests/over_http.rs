@@ -67,7 +67,10 @@ impl Table {
         });
         let view = view.expect("a view");
         let CoreAudioWish::Only(sounds) = &view.audio else { panic!("{view:?}") };
-        let pictures = view.video.iter().map(|wish| wish.publication.to_string());
+        let pictures = view.video.iter().map(|wish| match wish.source {
+            VideoSource::Publication(publication) => publication.to_string(),
+            VideoSource::Role(role) => panic!("a {role:?} is shown"),
+        });
         (pictures.collect(), sounds.iter().map(ToString::to_string).collect())
     }
 

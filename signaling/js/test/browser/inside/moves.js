@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { hostClass, joinClass, openPage, seesAndHears, startBrowser, startServer } from '../harness.js';
+import { openClass, seesAndHears } from '../harness.js';
 import { ADDRESS } from '../network.js';
 
 const NEW_ADDRESS = '192.0.2.78';
@@ -9,12 +9,8 @@ const NEW_ADDRESS = '192.0.2.78';
 const ip = (/** @type {string} */ words) => execFileSync('ip', words.split(' '));
 
 test('the address is another, and the pictures go on', async (t) => {
-  const server = await startServer(t);
-  const browser = await startBrowser(t);
-  const pages = await Promise.all([openPage(t, browser), openPage(t, browser)]);
-  const [host, ben] = pages;
-  const link = await hostClass(host, server.url);
-  await joinClass(ben, link, 'Ben');
+  const { host, guests: [ben] } = await openClass(t, ['Ben']);
+  const pages = [host, ben];
   for (const page of pages) await seesAndHears(page, 1);
   await host.evaluate(() => {
     globalThis.kinds = [];

@@ -1,0 +1,141 @@
+//! Views that change all the time, and one that puts somebody into the light.
+
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use simmer_sfu::id::PublicationId;
+use simmer_sfu::message::Event;
+use simmer_sfu::sim::{Line, Mark, World, freezes, participant};
+use simmer_sfu::view::{VideoWish, View};
+
+const HEIGHTS: [u16; 3] = [720, 360, 180];
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn near() -> Line {
+    Line { delay: ms(20), ..Line::default() }
+}
+
+fn camera(publisher: usize) -> PublicationId {
+    PublicationId { participant: participant(publisher), index: 0 }
+}
+
+/// How many times anybody was told to offer more slots.
+fn slots_wanted(world: &World) -> usize {
+    world.events.iter().filter(|event| matches!(event, Event::SlotsWanted { .. })).count()
+}
+
+/// A picture's parts come one after the other, and pictures too, unless another begins with a key frame.
+fn follows(before: &Mark, after: &Mark) -> bool {
+    let same = (before.publisher, before.encoding) == (after.publisher, after.encoding);
+    let next = match before.part + 1 < before.parts {
+        true => (before.frame, before.part + 1),
+        false => (before.frame + 1, 0),
+    };
+    after.key && after.part == 0 || same && (after.frame, after.part) == next
+}
+
+#[test]
+fn three_hundred_changes_a_minute_leave_no_gap_and_ask_for_no_storm_of_key_frames() {
+    const PUBLISHERS: usize = 10;
+    for seed in 0..3 {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let mut world = World::new(seed);
+        for _ in 0..PUBLISHERS {
+            world.join(&[360, 180], 0, near());
+        }
+        let viewers: Vec<_> = (0..3).map(|_| world.join(&[], 10, near())).collect();
+        world.run_for(ms(2000));
+        let wanted = slots_wanted(&world);
+        let mut last = Vec::new();
+        for change in 0..150 {
+            let viewer = viewers[change % viewers.len()];
+            let mut all: Vec<usize> = (0..PUBLISHERS).collect();
+            all.shuffle(&mut rng);
+            last = all.into_iter().take(rng.random_range(1..=PUBLISHERS)).collect();
+            let mut wish = |publisher: usize| VideoWish {
+                priority: rng.random_bool(0.5).then(|| rng.random_range(0..=10)),
+                ..VideoWish::new(camera(publisher), if rng.random_bool(0.5) { 180 } else { 360 })
+            };
+            let video = last.iter().map(|&publisher| wish(publisher)).collect();
+            world.view(viewer, View { video, ..View::default() });
+            world.run_for(ms(rng.random_range(50..350)));
+        }
+        world.run_for(ms(1000));
+        let settled = world.now;
+        world.run_for(ms(1000));
+        assert_eq!(slots_wanted(&world), wanted, "seed {seed}: nothing is negotiated anew");
+        for publisher in 0..PUBLISHERS {
+            let asked = &world.client(publisher).keys_asked;
+            for encoding in 0..2 {
+                let times: Vec<_> =
+                    asked.iter().filter(|(_, of)| *of == encoding).map(|(at, _)| *at).collect();
+                let soonest = times.windows(2).map(|pair| pair[1] - pair[0]).min();
+                assert!(soonest.is_none_or(|gap| gap >= ms(500)), "seed {seed}: {soonest:?}");
+            }
+        }
+        for &viewer in &viewers {
+            for slot in &world.client(viewer).slots {
+                assert_eq!((slot.contradictions, slot.gaps()), (0, 0), "seed {seed}, viewer {viewer}");
+                let marks: Vec<&Mark> = slot.received.values().collect();
+                let torn = marks.windows(2).find(|pair| !follows(pair[0], pair[1]));
+                assert_eq!(torn, None, "seed {seed}, viewer {viewer}");
+            }
+        }
+        let seen = world.client(viewers[2]).slots.iter().filter_map(|slot| {
+            let picture = slot.shown().into_iter().rev().find(|picture| picture.at > settled)?;
+            Some(usize::from(picture.mark.publisher))
+        });
+        let mut seen: Vec<usize> = seen.collect();
+        seen.sort_unstable();
+        last.sort_unstable();
+        assert_eq!(seen, last, "seed {seed}: in the end exactly what was wished last is shown");
+    }
+}
+
+#[test]
+fn who_is_put_into_the_light_is_sharp_in_half_a_second_while_the_others_move_on() {
+    const PUBLISHERS: usize = 12;
+    let mut waits = Vec::new();
+    for seed in 0..4 {
+        let mut world = World::new(seed);
+        for _ in 0..PUBLISHERS {
+            world.join_natural(&HEIGHTS, 0, near());
+        }
+        world.max_height = 180;
+        let host = world.join_natural(&[], PUBLISHERS, near());
+        world.run_for(ms(12_000));
+        let before: Vec<_> = (0..PUBLISHERS).map(|publisher| world.client(publisher).published[0]).collect();
+        world.run_for(ms(3000));
+        for chosen in [3, 9, 0, 6, 11] {
+            assert_eq!(
+                world.client(chosen).published[0],
+                before[chosen],
+                "nobody needed their larger layers"
+            );
+            let asked = world.now;
+            let small = (0..PUBLISHERS).filter(|&other| other != chosen);
+            let small = small.map(|other| VideoWish::new(camera(other), 180));
+            let large = VideoWish { priority: Some(10), ..VideoWish::new(camera(chosen), 720) };
+            let video = [large].into_iter().chain(small).collect();
+            world.view(host, View { video, ..View::default() });
+            world.run_for(ms(3000));
+            for slot in &world.client(host).slots {
+                let pictures: Vec<_> =
+                    slot.shown().into_iter().filter(|picture| picture.at + ms(2000) > asked).collect();
+                assert_eq!(freezes(&pictures), [], "seed {seed}");
+                let theirs = pictures.iter().filter(|picture| usize::from(picture.mark.publisher) == chosen);
+                let sharp =
+                    theirs.filter(|picture| picture.at > asked).find(|picture| picture.mark.encoding == 0);
+                waits.extend(sharp.map(|picture| picture.at - asked));
+            }
+        }
+    }
+    waits.sort_unstable();
+    assert_eq!(waits.len(), 20);
+    assert!(waits[18] <= ms(500), "{waits:?}");
+}
