@@ -37,6 +37,8 @@ pub(super) struct Prober {
     last_failed: bool,
     /// When the demand rose beyond what was known, and when that was last answered.
     rose: bool,
+    /// A rate within the estimate that is to be seen on the line before it is used.
+    doubted: Option<Bitrate>,
     /// What the rate was before it dropped, until a probe has tried that; and the one tried last.
     before_drop: Option<Bitrate>,
     tried: Option<Bitrate>,
@@ -66,6 +68,7 @@ impl Prober {
             last_at: None,
             last_failed: false,
             rose: false,
+            doubted: None,
             before_drop: None,
             tried: None,
             normal_since: None,
@@ -85,6 +88,11 @@ impl Prober {
         } else if rose {
             self.rose = true;
         }
+    }
+
+    /// Is to see whether the line carries a rate that is believed of it, as soon as there may be a probe.
+    pub(super) fn doubt(&mut self, rate: Bitrate) {
+        self.doubted = Some(rate);
     }
 
     /// A probe showed what the line carries, and the rate went there or was there.
@@ -109,6 +117,9 @@ impl Prober {
             self.normal_since = None;
             self.pending.clear();
         }
+        if self.doubted.is_some_and(|rate| rate > self.demand) {
+            self.doubted = None;
+        }
         let dropped = situation.estimate < situation.steady * LARGE_DROP;
         if dropped && self.tried != Some(situation.steady) {
             self.before_drop = Some(situation.steady);
@@ -122,12 +133,15 @@ impl Prober {
             rate = rate.max(before * AFTER_DROP);
         }
         self.rose = false;
-        self.push(rate, situation.estimate);
+        match self.doubted.take() {
+            Some(doubted) => self.pending.push_back(doubted * DOUBTED),
+            None => self.push(rate, situation.estimate),
+        }
     }
 
     /// When [`update`](Self::update) has something to do.
     pub(super) fn next_at(&self, situation: &Situation) -> Option<Instant> {
-        let wanting = self.demand.min(CEILING) > situation.estimate * 1.05;
+        let wanting = self.demand.min(CEILING) > situation.estimate * ENOUGH || self.doubted.is_some();
         if !wanting || !situation.heard || !self.pending.is_empty() {
             return None;
         }
@@ -175,6 +189,10 @@ impl Prober {
     }
 }
 
+/// More is wished for than a little above the estimate, or there is no use for a probe beyond it.
+const ENOUGH: f64 = 1.05;
+/// So much more is tried than what was doubted: what comes of it on a line that others use too is then no more than what they leave.
+pub(super) const DOUBTED: f64 = 1.15;
 /// 3 x and 6 x the starting rate.
 const FIRST_PROBES: [f64; 2] = [3.0, 6.0];
 /// A result that is so much of the rate probed asks for the next step.
