@@ -28,8 +28,8 @@ pub struct Probe {
 #[derive(Clone, Debug)]
 pub(super) struct Prober {
     demand: Bitrate,
-    /// Rates waiting their turn.
-    pending: VecDeque<Bitrate>,
+    /// Rates waiting their turn, and for how long each is to be tried.
+    pending: VecDeque<(Bitrate, Duration)>,
     /// Not before this may the next one begin.
     free_at: Instant,
     /// When the last one was told to begin.
@@ -134,7 +134,7 @@ impl Prober {
         }
         self.rose = false;
         match self.doubted.take() {
-            Some(doubted) => self.pending.push_back(doubted * DOUBTED),
+            Some(doubted) => self.pending.push_back((doubted * DOUBTED, LONG_PROBE_TIME)),
             None => self.push(rate, situation.estimate),
         }
     }
@@ -168,8 +168,8 @@ impl Prober {
         if now < self.free_at {
             return None;
         }
-        let bitrate = self.pending.pop_front()?;
-        let time = if (self.next_id as usize) <= FIRST_PROBES.len() { FIRST_PROBE_TIME } else { PROBE_TIME };
+        let (bitrate, time) = self.pending.pop_front()?;
+        let time = if (self.next_id as usize) <= FIRST_PROBES.len() { FIRST_PROBE_TIME } else { time };
         let bytes = bitrate.bytes_in(time).max(MIN_BYTES);
         let id = ProbeId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
@@ -182,9 +182,9 @@ impl Prober {
 
     fn push(&mut self, rate: Bitrate, estimate: Bitrate) {
         let rate = rate.min(self.demand * ABOVE_DEMAND).min(CEILING);
-        let highest = self.pending.iter().copied().max().unwrap_or(estimate);
+        let highest = self.pending.iter().map(|&(rate, _)| rate).max().unwrap_or(estimate);
         if rate > highest.max(estimate) * 1.05 && self.pending.len() < MAX_PENDING {
-            self.pending.push_back(rate);
+            self.pending.push_back((rate, PROBE_TIME));
         }
     }
 }
@@ -210,6 +210,8 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(4);
 const FIRST_PROBE_TIME: Duration = Duration::from_millis(15);
 /// More than a frame's time, so that it meets what others send.
 const PROBE_TIME: Duration = Duration::from_millis(35);
+/// What decides about a picture's size is to meet several of their pictures.
+const LONG_PROBE_TIME: Duration = Duration::from_millis(80);
 /// So that the line has time to drain between two.
 const BETWEEN: Duration = Duration::from_millis(20);
 const MIN_BYTES: usize = 4000;
