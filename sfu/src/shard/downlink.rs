@@ -118,6 +118,13 @@ impl Downlink {
         self.estimate(now) * self.for_new(now)
     }
 
+    /// Whether a repair is not sent now though it may be: behind a long queue of ours the key frame of what is shown now is waited for, not what came
+    /// before it (`past`); and what repairs wait already is enough. Who still lacks it then asks again.
+    pub(super) fn lets_wait(&self, now: Instant, past: bool) -> bool {
+        let waiting = || self.repairs.iter().map(|waiting| waiting.packet.payload.len()).sum::<usize>();
+        self.is_draining(now) && (past || waiting() > self.estimate(now).bytes_in(REPAIRS_WAIT))
+    }
+
     /// A long queue of ours stands on the line.
     fn is_draining(&self, now: Instant) -> bool {
         self.for_new(now) < 1.0
@@ -374,6 +381,7 @@ const OURS: Duration = Duration::from_secs(2);
 /// What is longer than a short one.
 const DRAINED_WITHIN: Duration = Duration::from_millis(500);
 const MOST_FOR_QUEUE: f64 = 0.5;
+const REPAIRS_WAIT: Duration = Duration::from_millis(50);
 /// A part of packets lost that no random loss of a usable line explains.
 const LOSSY: f64 = 0.1;
 const MOST_WAITING: usize = 256 * 1024;
