@@ -52,19 +52,28 @@ impl Claim<'_> {
 
     /// The best rung no higher than another.
     fn last_as_high_as(&self, rung: usize) -> usize {
-        let height = self.ladder.get(rung).map_or(0, |rung| rung.height);
+        let height = self.height(rung);
         self.ladder.iter().rposition(|better| better.height <= height).unwrap_or(rung)
     }
 
+    /// What a rung costs; `None` if there is no such.
+    pub fn bitrate(&self, rung: usize) -> Option<Bitrate> {
+        self.ladder.get(rung).map(|rung| rung.bitrate)
+    }
+
+    /// How high a rung's picture is; 0 if there is no such.
+    pub fn height(&self, rung: usize) -> u16 {
+        self.ladder.get(rung).map_or(0, |rung| rung.height)
+    }
+
     fn cost(&self, rung: usize) -> Bitrate {
-        let bitrate = self.ladder.get(rung).map_or(Bitrate::ZERO, |rung| rung.bitrate);
+        let bitrate = self.bitrate(rung).unwrap_or(Bitrate::ZERO);
         if self.current.is_some_and(|current| rung <= current) { bitrate } else { bitrate * HEADROOM }
     }
 
     /// How much of the wished height a rung shows, so that the most deprived picture is raised first.
     fn share_of_height(&self, rung: usize) -> f64 {
-        let height = self.ladder.get(rung).map_or(0, |rung| rung.height);
-        f64::from(height) / f64::from(self.max_height.max(1))
+        f64::from(self.height(rung)) / f64::from(self.max_height.max(1))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::bandwidth::cluster::{Clusters, Finding};
 use crate::bandwidth::grouping::Grouping;
 use crate::bandwidth::history::{CAPACITY, News, SentHistory};
 use crate::bandwidth::loss::{LossControl, LossMeter};
-use crate::bandwidth::probe::{Prober, Situation};
+use crate::bandwidth::probe::{DOUBTED, Prober, Situation};
 use crate::bandwidth::queue::QueueDelay;
 use crate::bandwidth::rate_control::{CEILING, FLOOR, Observed, RateControl};
 use crate::bandwidth::throughput::Throughput;
@@ -37,6 +37,8 @@ pub struct BandwidthEstimator {
     clusters: Clusters,
     /// A probe found room on the line: until then it counts.
     room_until: Option<Instant>,
+    /// What the line was seen to carry, and when.
+    confirmed: Option<(Instant, Bitrate)>,
     silence: Silence,
     reports: Reports,
     round_trip: Option<Duration>,
@@ -130,6 +132,7 @@ impl BandwidthEstimator {
             prober: Prober::new(now),
             clusters: Clusters::default(),
             room_until: None,
+            confirmed: None,
             silence: Silence::default(),
             reports: Reports::default(),
             round_trip: None,
@@ -274,6 +277,20 @@ impl BandwidthEstimator {
         Some(probe)
     }
 
+    /// Whether the line is known to carry so much just now, all datagrams together: what was found before it was full says little of what others leave of it.
+    pub fn is_confirmed(&self, now: Instant, rate: Bitrate) -> bool {
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let never_full = self.control.decreased_at().is_none_or(|at| since(at) >= FULL_REMEMBERED);
+        let arrives = self.acknowledged.rate().is_some_and(|arrives| arrives >= rate);
+        never_full || arrives || self.confirmed.is_some_and(|(at, seen)| seen >= rate && since(at) <= ROOM)
+    }
+
+    /// Sees to a probe that confirms a rate, or does not.
+    pub fn confirm(&mut self, now: Instant, rate: Bitrate) {
+        self.prober.doubt(rate);
+        self.prober.update(now, &self.situation());
+    }
+
     /// To the subscriber and back, once that is known.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip.or(self.feedback_round_trip)
@@ -347,6 +364,15 @@ impl BandwidthEstimator {
             let believed = finding.carried > self.control.rate()
                 && observed.usage != Usage::Overuse
                 && !self.is_contended(now, &finding);
+            if !finding.filled || finding.carried * DOUBTED >= finding.probed {
+                self.confirmed = Some((now, finding.carried));
+            } else if finding.probed <= self.control.rate()
+                && observed.is_application_limited(self.control.rate())
+            {
+                // No more was asked for than was believed of the line, and it did not come.
+                let arrives = observed.acknowledged.unwrap_or(Bitrate::ZERO);
+                self.control.set(now, finding.carried.max(arrives).min(self.control.rate()));
+            }
             if believed {
                 self.control.set(now, finding.carried);
                 self.loss.restart();
@@ -433,4 +459,6 @@ const BY_CHANCE: u32 = 400;
 const TELLING_DATAGRAMS: u32 = 5;
 const BLACKOUT_DECREASE: f64 = 0.8;
 const ROOM: Duration = Duration::from_secs(2);
+/// So long after a line was full it may be again.
+const FULL_REMEMBERED: Duration = Duration::from_secs(60);
 const BLACKOUT_INTERVAL: Duration = Duration::from_millis(500);

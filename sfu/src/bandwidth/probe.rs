@@ -28,8 +28,8 @@ pub struct Probe {
 #[derive(Clone, Debug)]
 pub(super) struct Prober {
     demand: Bitrate,
-    /// Rates waiting their turn.
-    pending: VecDeque<Bitrate>,
+    /// Rates waiting their turn, and for how long each is to be tried.
+    pending: VecDeque<(Bitrate, Duration)>,
     /// Not before this may the next one begin.
     free_at: Instant,
     /// When the last one was told to begin.
@@ -37,6 +37,8 @@ pub(super) struct Prober {
     last_failed: bool,
     /// When the demand rose beyond what was known, and when that was last answered.
     rose: bool,
+    /// A rate within the estimate that is to be seen on the line before it is used.
+    doubted: Option<Bitrate>,
     /// What the rate was before it dropped, until a probe has tried that; and the one tried last.
     before_drop: Option<Bitrate>,
     tried: Option<Bitrate>,
@@ -66,6 +68,7 @@ impl Prober {
             last_at: None,
             last_failed: false,
             rose: false,
+            doubted: None,
             before_drop: None,
             tried: None,
             normal_since: None,
@@ -85,6 +88,11 @@ impl Prober {
         } else if rose {
             self.rose = true;
         }
+    }
+
+    /// Is to see whether the line carries a rate that is believed of it, as soon as there may be a probe.
+    pub(super) fn doubt(&mut self, rate: Bitrate) {
+        self.doubted = Some(rate);
     }
 
     /// A probe showed what the line carries, and the rate went there or was there.
@@ -109,6 +117,9 @@ impl Prober {
             self.normal_since = None;
             self.pending.clear();
         }
+        if self.doubted.is_some_and(|rate| rate > self.demand) {
+            self.doubted = None;
+        }
         let dropped = situation.estimate < situation.steady * LARGE_DROP;
         if dropped && self.tried != Some(situation.steady) {
             self.before_drop = Some(situation.steady);
@@ -122,12 +133,15 @@ impl Prober {
             rate = rate.max(before * AFTER_DROP);
         }
         self.rose = false;
-        self.push(rate, situation.estimate);
+        match self.doubted.take() {
+            Some(doubted) => self.pending.push_back((doubted * DOUBTED, LONG_PROBE_TIME)),
+            None => self.push(rate, situation.estimate),
+        }
     }
 
     /// When [`update`](Self::update) has something to do.
     pub(super) fn next_at(&self, situation: &Situation) -> Option<Instant> {
-        let wanting = self.demand.min(CEILING) > situation.estimate * 1.05;
+        let wanting = self.demand.min(CEILING) > situation.estimate * ENOUGH || self.doubted.is_some();
         if !wanting || !situation.heard || !self.pending.is_empty() {
             return None;
         }
@@ -154,8 +168,8 @@ impl Prober {
         if now < self.free_at {
             return None;
         }
-        let bitrate = self.pending.pop_front()?;
-        let time = if (self.next_id as usize) <= FIRST_PROBES.len() { FIRST_PROBE_TIME } else { PROBE_TIME };
+        let (bitrate, time) = self.pending.pop_front()?;
+        let time = if (self.next_id as usize) <= FIRST_PROBES.len() { FIRST_PROBE_TIME } else { time };
         let bytes = bitrate.bytes_in(time).max(MIN_BYTES);
         let id = ProbeId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
@@ -168,13 +182,17 @@ impl Prober {
 
     fn push(&mut self, rate: Bitrate, estimate: Bitrate) {
         let rate = rate.min(self.demand * ABOVE_DEMAND).min(CEILING);
-        let highest = self.pending.iter().copied().max().unwrap_or(estimate);
+        let highest = self.pending.iter().map(|&(rate, _)| rate).max().unwrap_or(estimate);
         if rate > highest.max(estimate) * 1.05 && self.pending.len() < MAX_PENDING {
-            self.pending.push_back(rate);
+            self.pending.push_back((rate, PROBE_TIME));
         }
     }
 }
 
+/// More is wished for than a little above the estimate, or there is no use for a probe beyond it.
+const ENOUGH: f64 = 1.05;
+/// So much more is tried than what was doubted: what comes of it on a line that others use too is then no more than what they leave.
+pub(super) const DOUBTED: f64 = 1.15;
 /// 3 x and 6 x the starting rate.
 const FIRST_PROBES: [f64; 2] = [3.0, 6.0];
 /// A result that is so much of the rate probed asks for the next step.
@@ -192,6 +210,8 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(4);
 const FIRST_PROBE_TIME: Duration = Duration::from_millis(15);
 /// More than a frame's time, so that it meets what others send.
 const PROBE_TIME: Duration = Duration::from_millis(35);
+/// What decides about a picture's size is to meet several of their pictures.
+const LONG_PROBE_TIME: Duration = Duration::from_millis(80);
 /// So that the line has time to drain between two.
 const BETWEEN: Duration = Duration::from_millis(20);
 const MIN_BYTES: usize = 4000;

@@ -34,7 +34,7 @@ pub(super) struct Observed {
 
 impl Observed {
     /// Whether less is sent than may be, so that what arrives says little of the line.
-    fn is_application_limited(&self, rate: Bitrate) -> bool {
+    pub(super) fn is_application_limited(&self, rate: Bitrate) -> bool {
         self.sent.is_some_and(|sent| sent < rate * APPLICATION_LIMITED)
     }
 

@@ -73,6 +73,11 @@ impl LayerRates {
         u16::try_from((pictures * 1000 + millis / 2) / millis).unwrap_or(u16::MAX)
     }
 
+    /// Whether there has been a whole second to count pictures in.
+    pub fn is_settled(&self, now: Instant) -> bool {
+        self.origin.is_some_and(|origin| slice_number(origin, now) >= SLICES as u64)
+    }
+
     /// The highest temporal layer that a spatial layer or one below it had in the last second.
     pub fn highest_temporal(&self, now: Instant, spatial: u8) -> u8 {
         let (_, slices) = self.window(now);

@@ -43,7 +43,7 @@ impl<T: Transport> Shard<T> {
         }
         let candidates = self.candidates(now, index);
         let sound = self.sound(now, index);
-        let claims: Vec<Claim<'_>> = candidates.iter().map(Candidate::claim).collect();
+        let mut claims: Vec<Claim<'_>> = candidates.iter().map(Candidate::claim).collect();
         let demand: Bitrate =
             claims.iter().filter_map(|claim| Some(claim.ladder[claim.ceiling()?].bitrate)).sum();
         let least: Bitrate = claims.iter().filter_map(|claim| Some(claim.ladder.first()?.bitrate)).sum();
@@ -73,7 +73,12 @@ impl<T: Transport> Shard<T> {
             let first = claims.first().and_then(|claim| claim.ladder.first());
             budget = budget.max(first.map_or(Bitrate::ZERO, |rung| rung.bitrate * NEW_COSTS_MORE));
         }
-        let given = share(budget, &claims);
+        let mut given = share(budget, &claims);
+        let cost: Bitrate = claims.iter().zip(&given).filter_map(|(claim, &rung)| claim.bitrate(rung?)).sum();
+        if known && rises(&claims, &given) && !downlink.carries(now, cost + sound) {
+            claims.iter_mut().for_each(|claim| claim.may_rise = false);
+            given = share(budget, &claims);
+        }
         let ceilings: Vec<_> = claims.iter().map(Claim::ceiling).collect();
         let satisfied = given == ceilings;
         self.participants[index].downlink.end_allocation(satisfied, demand + sound);
@@ -133,8 +138,15 @@ impl<T: Transport> Shard<T> {
             .flatten()
             .map(usize::from)
             .collect();
-        let needed =
-            |encoding| watched.contains(&encoding) || recorded && (encoding == 0 || Some(encoding) == first);
+        // One that starves is let go by nobody: once it moves again it is shown.
+        let starved: Vec<bool> = (0..publication.encodings.len())
+            .map(|at| !watched.is_empty() && publication.is_starved(now, at as u8))
+            .collect();
+        let needed = |encoding| {
+            watched.contains(&encoding)
+                || recorded && (encoding == 0 || Some(encoding) == first)
+                || starved.get(encoding).copied().unwrap_or(false)
+        };
         let owner = &mut self.participants[publisher];
         let participant = owner.id;
         let publication = &mut owner.publications[at];
@@ -258,6 +270,13 @@ impl<T: Transport> Shard<T> {
         self.counters.pictures_from_history += 1;
         true
     }
+}
+
+/// Whether any picture becomes larger.
+fn rises(claims: &[Claim<'_>], given: &[Option<usize>]) -> bool {
+    claims.iter().zip(given).any(|(claim, &given)| {
+        given.map(|rung| claim.height(rung)) > claim.current.map(|rung| claim.height(rung))
+    })
 }
 
 /// More than the allocator's headroom.

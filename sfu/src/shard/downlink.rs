@@ -23,6 +23,8 @@ pub(super) struct Downlink {
     overuse: Option<Instant>,
     /// Since when not even the least of what is shown fits.
     short_since: Option<Instant>,
+    /// What is shown when the line was seen to carry this.
+    awaited: Option<Bitrate>,
     /// Everything is sent as wished, and the line carries a good deal more.
     satisfied: bool,
     /// From the first feedback on: before it there is nothing to pace by.
@@ -74,6 +76,7 @@ impl Downlink {
             tries_until: None,
             overuse: None,
             short_since: None,
+            awaited: None,
             satisfied: false,
             pacer: None,
             repairs: VecDeque::new(),
@@ -105,6 +108,7 @@ impl Downlink {
     /// What may be spent on pictures and sounds, of which a decision is made now: the estimate without what repairs take.
     pub(super) fn begin_allocation(&mut self, now: Instant) -> Bitrate {
         self.allocated = self.spendable(now);
+        self.awaited = None;
         // Repairs come in waves: the next one is not foretold by more than this.
         self.allocated - self.repair_rate.present(now).min(self.allocated * MOST_FOR_REPAIRS)
     }
@@ -112,6 +116,13 @@ impl Downlink {
     /// The estimate without what the line needs to get rid of its queue.
     fn spendable(&self, now: Instant) -> Bitrate {
         self.estimate(now) * self.for_new(now)
+    }
+
+    /// Whether a repair is not sent now though it may be: behind a long queue of ours the key frame of what is shown now is waited for, not what came
+    /// before it (`past`); and what repairs wait already is enough. Who still lacks it then asks again.
+    pub(super) fn lets_wait(&self, now: Instant, past: bool) -> bool {
+        let waiting = || self.repairs.iter().map(|waiting| waiting.packet.payload.len()).sum::<usize>();
+        self.is_draining(now) && (past || waiting() > self.estimate(now).bytes_in(REPAIRS_WAIT))
     }
 
     /// A long queue of ours stands on the line.
@@ -151,6 +162,17 @@ impl Downlink {
         now.saturating_duration_since(*self.short_since.get_or_insert(now)) < ENDURANCE
     }
 
+    /// Whether so much may be sent, which is more than now. What is not known of the line for certain is found out: then the decision is reviewed.
+    pub(super) fn carries(&mut self, now: Instant, rate: Bitrate) -> bool {
+        let Some(estimator) = &mut self.estimator else { return true };
+        let carries = estimator.is_confirmed(now, rate);
+        if !carries {
+            estimator.confirm(now, rate);
+        }
+        self.awaited = (!carries).then_some(rate);
+        carries
+    }
+
     /// Whether the first picture is shown whatever the estimate says: every now and then during a long pause, since a line on which nothing is
     /// sent says nothing of itself.
     pub(super) fn tries(&mut self, now: Instant, paused_since: Option<Instant>) -> bool {
@@ -170,6 +192,11 @@ impl Downlink {
         let (then, estimate) = (self.allocated, self.spendable(now));
         if self.satisfied && estimate >= then {
             return false;
+        }
+        if let (Some(rate), Some(estimator)) = (self.awaited, &self.estimator)
+            && estimator.is_confirmed(now, rate)
+        {
+            return true;
         }
         at_tick && !self.satisfied || estimate < then * 0.98 || estimate > then * 1.02
     }
@@ -354,6 +381,7 @@ const OURS: Duration = Duration::from_secs(2);
 /// What is longer than a short one.
 const DRAINED_WITHIN: Duration = Duration::from_millis(500);
 const MOST_FOR_QUEUE: f64 = 0.5;
+const REPAIRS_WAIT: Duration = Duration::from_millis(50);
 /// A part of packets lost that no random loss of a usable line explains.
 const LOSSY: f64 = 0.1;
 const MOST_WAITING: usize = 256 * 1024;

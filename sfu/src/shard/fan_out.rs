@@ -237,7 +237,9 @@ impl<T: Transport> Shard<T> {
                 return;
             }
         };
-        let Some(packet) = self.source_packet(&source, &sent) else {
+        let (participant, packet) = (&self.participants[index], self.source_packet(&source, &sent));
+        let useless = participant.downlink.lets_wait(now, participant.slots[at].is_past(&sent));
+        let Some(packet) = packet.filter(|_| !useless) else {
             self.counters.retransmissions_refused += 1;
             return;
         };

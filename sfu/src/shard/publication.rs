@@ -214,11 +214,26 @@ impl PublicationState {
         choices.retain(|choice| {
             choice.fps >= FLUENT
                 || choice.target.layer.temporal == Layer::ALL.temporal
+                    && !self.is_starved(now, choice.target.encoding)
                 || Some(choice.height) == lowest
         });
         // Where heights are equal, or not known before the first key frames, the one offered first is the better one.
         choices.sort_by_key(|choice| (choice.height, Reverse(choice.target.encoding), choice.target.layer));
         choices
+    }
+
+    /// Whether an encoding hardly moves though another does: its publisher cannot make it or send it. It is still wished for.
+    pub(super) fn is_starved(&self, now: Instant, index: u8) -> bool {
+        let fps = |encoding: &Encoding| {
+            let known = encoding.is_sending(now) && encoding.rates.is_settled(now);
+            known.then(|| encoding.rates.pictures_per_second(now, Layer::ALL.temporal))
+        };
+        let stutters = self.encoding(index).and_then(fps).is_some_and(|fps| fps < STARVED);
+        let wanted = self.saving.wanted().get(usize::from(index)).copied().unwrap_or(true);
+        stutters
+            && wanted
+            && !self.saving.is_resuming(now, usize::from(index))
+            && self.encodings.iter().filter_map(fps).any(|fps| fps >= FLUENT)
     }
 
     /// What an encoding that does not send may be expected to be: what it was, or if it never sent, so much above the next one known as steps between
@@ -518,6 +533,8 @@ mod redundancy;
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
 /// Fewer pictures a second stutter.
 const FLUENT: u16 = 13;
+/// Fewer are no choice of the publisher's, where other encodings have more.
+const STARVED: u16 = 7;
 /// Twice the height is four times the pixels, in which there is less to see each.
 const STEP_COSTS: f64 = 3.0;
 /// Older than this the run since a key frame is not worth its burst.

@@ -57,12 +57,20 @@ impl Saving {
         let resumed = self.resumed.get(at).copied().flatten();
         !wanted || resumed.is_some_and(|resumed| now.saturating_duration_since(resumed) < RESUMPTION)
     }
+
+    /// Whether it was told to go on so lately that how many pictures it sends is not known.
+    pub(super) fn is_resuming(&self, now: Instant, at: usize) -> bool {
+        let resumed = self.resumed.get(at).copied().flatten();
+        resumed.is_some_and(|resumed| now.saturating_duration_since(resumed) < FIRST_PICTURES)
+    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE_WITH_THE_LAST: Duration = Duration::from_secs(30);
 /// A publisher that was asked to go on and does not by then cannot: its own line may be too narrow.
 const RESUMPTION: Duration = Duration::from_secs(4);
+/// The time to take it up, and a second of pictures.
+const FIRST_PICTURES: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -31,6 +31,8 @@ pub(super) struct Slot {
     sent: SentHistory,
     clock: SlotClock,
     rtx_sequence: u64,
+    /// The number that what is shown now began with.
+    begun: u64,
     /// The client has reported on our SSRC, so it knows which m-line it belongs to and packets need not say so any more.
     mid_acknowledged: bool,
     packets: u32,
@@ -90,6 +92,7 @@ impl Slot {
             sent: SentHistory::default(),
             clock: SlotClock::new(rate, start.rtp_time, origin),
             rtx_sequence: FIRST_CYCLE + u64::from(start.rtx_sequence),
+            begun: 0,
             mid_acknowledged: false,
             packets: 0,
             octets: 0,
@@ -184,6 +187,9 @@ impl Slot {
             return self.leave_out(packet);
         }
         let munged = self.munger.forward(packet.sequence, packet.timestamp)?;
+        if selection == Selection::Switch {
+            self.begun = munged.sequence;
+        }
         let picture = packet.info.numbers.as_ref().map(|numbers| self.pictures.forward(numbers));
         let sent = Sent {
             encoding: packet.encoding,
@@ -265,6 +271,11 @@ impl Slot {
     ) -> Result<(Sent, usize), NotAgain> {
         // What was asked for earlier than that was asked for before the client could know.
         self.sent.resend(now, sequence, line.round_trip() * 9 / 10, line.copies())
+    }
+
+    /// Whether it belongs to what was shown before.
+    pub(super) fn is_past(&self, sent: &Sent) -> bool {
+        sent.sequence < self.begun
     }
 
     /// Something sent before, to be sent again as a probe of the line; `None` when there is nothing, or no retransmission stream for it.

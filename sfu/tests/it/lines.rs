@@ -54,12 +54,11 @@ fn watch_with_loss(seed: u64, loss: f64) -> (f64, usize, usize) {
 }
 
 #[test]
-fn five_percent_loss_is_repaired_in_time_and_hardly_anybody_sees_a_freeze() {
+fn five_percent_loss_is_repaired_in_time_and_nobody_sees_a_freeze() {
     for seed in SEEDS {
         let (repaired, frozen, least) = watch_with_loss(seed, 0.05);
         assert!(repaired >= 0.998, "seed {seed}: {:.2} % within 300 ms", repaired * 100.0);
-        // Four repairs lost in a row are one picture too late, some once in ten minutes.
-        assert!(frozen <= 1, "seed {seed}: {frozen} freezes of ten viewers in 57 s");
+        assert!(frozen == 0, "seed {seed}: {frozen} freezes of ten viewers in 57 s");
         assert!(least > 57 * 30 * 95 / 100, "seed {seed}: {least} pictures in 57 s");
     }
 }
@@ -106,11 +105,16 @@ fn after_three_seconds_of_darkness_the_picture_is_back_within_a_second() {
     }
 }
 
+/// A line whose queue holds 300 ms, a little another for every seed.
+fn narrow(seed: u64, kbps: u64) -> Line {
+    Line { delay: ms(18 + 3 * seed), jitter: ms(4), rate_bps: Some(kbps * 1000), ..Line::default() }
+}
+
 /// A line of 2.5 Mbit/s, then 0.6, then 2.5 again.
 #[test]
 fn a_line_that_narrows_and_widens_is_followed() {
     for seed in SEEDS {
-        let at = |kbps: u64| Line { delay: ms(25), rate_bps: Some(kbps * 1000), ..Line::default() };
+        let at = |kbps: u64| narrow(seed, kbps);
         let mut world = World::new(seed);
         world.join_natural(&[720, 360, 180], 0, Line::default());
         let viewer = world.join_natural(&[], 1, at(2_500));
@@ -137,13 +141,18 @@ fn a_line_that_narrows_and_widens_is_followed() {
         assert!(dropped.is_some_and(|after| after <= seconds(2)), "seed {seed}: down after {dropped:?}");
         backlogs.sort();
         let p95 = backlogs[backlogs.len() * 95 / 100];
-        assert!(p95 <= ms(150), "seed {seed}: the queue's p95 is {p95:?}");
+        assert!(p95 <= ms(100), "seed {seed}: the queue's p95 is {p95:?}");
         let received = |from: Instant, to: Instant| {
             let arrivals = world.client(viewer).slots[0].arrivals.values();
             arrivals.filter(|&&at| at >= from && at < to).count() * 930
         };
-        let used = received(narrowed + seconds(15), narrowed + seconds(30)) as f64 * 8.0 / 15.0 / 600_000.0;
-        assert!(used >= 0.7, "seed {seed}: {:.0} % of the narrow line used", used * 100.0);
+        let used = |from: u64, to: u64| {
+            let bits = 8 * received(narrowed + seconds(from), narrowed + seconds(to));
+            bits as f64 / (to - from) as f64 / 600_000.0
+        };
+        let (early, late) = (used(5, 15), used(15, 30));
+        assert!(early >= 0.5, "seed {seed}: {:.0} % of the narrow line used at first", early * 100.0);
+        assert!(late >= 0.7, "seed {seed}: {:.0} % of the narrow line used", late * 100.0);
         world.set_down(viewer, at(2_500));
         let widened = world.now;
         world.run_for(seconds(15));
@@ -151,8 +160,10 @@ fn a_line_that_narrows_and_widens_is_followed() {
             since(&shown(&world, viewer), widened).into_iter().find(|picture| picture.mark.encoding == 0);
         let back = sharp.map(|picture| picture.at - widened);
         assert!(back.is_some_and(|after| after <= seconds(10)), "seed {seed}: sharp again after {back:?}");
-        let frozen = freezes(&since(&shown(&world, viewer), narrowed + seconds(2)));
-        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(500)), "seed {seed}: {frozen:?}");
+        let frozen = freezes(&since(&shown(&world, viewer), narrowed));
+        // What the queue holds and what it drops comes late or not at all; then nothing does.
+        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(750)), "seed {seed}: {frozen:?}");
+        assert!(frozen.iter().all(|(at, _)| *at <= narrowed + seconds(2)), "seed {seed}: {frozen:?}");
     }
 }
 
@@ -170,7 +181,7 @@ fn an_hour_on_a_moody_line_flaps_little() {
         };
         let viewer = world.join_natural(&[], 1, moody(1_000));
         let began = world.now;
-        let minutes = 2;
+        let minutes = 4;
         for minute in 0..minutes {
             for step in 0..12_u64 {
                 world.set_down(viewer, moody(700 + (minute * 131 + step * 577 + seed * 97) % 1300));
@@ -179,34 +190,58 @@ fn an_hour_on_a_moody_line_flaps_little() {
         }
         let pictures = since(&shown(&world, viewer), began + seconds(10));
         let changes = switches(&pictures);
-        assert!(changes as u64 <= minutes * 10, "seed {seed}: {changes} changes in {minutes} minutes");
+        assert!(changes as u64 <= minutes * 6, "seed {seed}: {changes} changes in {minutes} minutes");
+        let frozen = freezes(&pictures);
+        assert!(frozen.len() as u64 <= minutes, "seed {seed}: {frozen:?}");
+        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(750)), "seed {seed}: {frozen:?}");
     }
+}
+
+/// What each of several viewers behind one bottleneck receives in a minute, after half a minute, in bits per second. Nobody's picture freezes.
+fn behind_one_bottleneck(seed: u64, viewers: usize, kbps: u64) -> Vec<f64> {
+    let mut world = World::new(seed);
+    world.join_natural(&[720, 360, 180], 0, Line::default());
+    let first = world.join_natural(&[], 1, narrow(seed, kbps));
+    let mut all = vec![first];
+    while all.len() < viewers {
+        world.run_for(ms(370 * seed));
+        let next = world.join_natural(&[], 1, narrow(seed, kbps));
+        world.share_down(next, first);
+        all.push(next);
+    }
+    world.run_for(seconds(30));
+    let from = world.now;
+    world.run_for(seconds(60));
+    let received = |number: &usize| {
+        let frozen = freezes(&since(&shown(&world, *number), from));
+        assert!(frozen.is_empty(), "seed {seed}: {frozen:?}");
+        let arrivals = world.client(*number).slots[0].arrivals.values();
+        arrivals.filter(|&&at| at >= from).count() as f64 * 930.0 * 8.0 / 60.0
+    };
+    all.iter().map(received).collect()
 }
 
 #[test]
 fn viewers_behind_one_bottleneck_both_see() {
     for seed in SEEDS {
-        let mut world = World::new(seed);
-        world.join_natural(&[720, 360, 180], 0, Line::default());
-        let narrow = Line { delay: ms(25), rate_bps: Some(2_000_000), ..Line::default() };
-        let first = world.join_natural(&[], 1, narrow.clone());
-        let second = world.join_natural(&[], 1, narrow.clone());
-        world.share_down(second, first);
-        world.run_for(seconds(30));
-        let from = world.now;
-        world.run_for(seconds(60));
-        let received = |number: usize| {
-            let arrivals = world.client(number).slots[0].arrivals.values();
-            arrivals.filter(|&&at| at >= from).count() as f64
-        };
-        let (a, b) = (received(first), received(second));
+        let [a, b] = behind_one_bottleneck(seed, 2, 2_000)[..] else { panic!("two viewers") };
+        // Two large pictures are too much for the line: one has the large one, the other that of half its height, a third of its rate.
         let part = a.min(b) / (a + b);
-        // Not an even share: who has the large picture keeps it. But nobody starves.
-        assert!(part >= 0.12, "seed {seed}: the smaller part is {:.0} %", part * 100.0);
-        for viewer in [first, second] {
-            let frozen = freezes(&since(&shown(&world, viewer), from));
-            assert!(frozen.len() <= 3, "seed {seed}: {frozen:?}");
-        }
+        assert!(part >= 0.24, "seed {seed}: the smaller part is {:.0} %", part * 100.0);
+        let used = (a + b) / 2_000_000.0;
+        assert!(used >= 0.8, "seed {seed}: {:.0} % used", used * 100.0);
+    }
+}
+
+#[test]
+fn four_viewers_behind_one_bottleneck_share_it() {
+    for seed in SEEDS {
+        let received = behind_one_bottleneck(seed, 4, 4_000);
+        let sum: f64 = received.iter().sum();
+        let fairness = sum * sum / (4.0 * received.iter().map(|one| one * one).sum::<f64>());
+        // Two large pictures and two of half the height, which are all that fits, are 0.80.
+        assert!(fairness >= 0.78, "seed {seed}: {fairness:.2} by Jain's index: {received:?}");
+        assert!(sum >= 0.5 * 4_000_000.0, "seed {seed}: {received:?}");
     }
 }
 

@@ -136,6 +136,42 @@ fn other_traffic_takes_its_part_and_gives_it_back() {
 }
 
 #[test]
+fn what_was_found_before_the_line_was_full_is_doubted_until_it_is_seen_again() {
+    for seed in SEEDS {
+        let mut world = World::new(seed, 3000, 2500);
+        let needed = Bitrate::kbps(1500);
+        // Asks as the allocation does; the milliseconds it took, at most five seconds.
+        let ask = |world: &mut World| {
+            (0..5_000).find(|ms| {
+                let now = flow::at(world.origin, world.now_us);
+                let estimator = &mut world.flows[0].estimator;
+                if !estimator.is_confirmed(now, needed) && ms % 1000 == 0 {
+                    estimator.confirm(now, needed);
+                }
+                let known = estimator.is_confirmed(now, needed);
+                world.tick();
+                known
+            })
+        };
+        world.run_ms(10_000);
+        world.flows[0].available = Bitrate::kbps(300);
+        world.run_ms(5_000);
+        // Others fill the line for two seconds.
+        world.line.cross_bps = 3_200_000;
+        world.run_ms(2_000);
+        world.line.cross_bps = 0;
+        world.run_ms(3_000);
+        let free = ask(&mut world);
+        // They take most of it, and leave room for what is sent.
+        world.line.cross_bps = 2_000_000;
+        world.run_ms(3_000);
+        let taken = ask(&mut world);
+        let seen = format!("seed {seed}: {free:?} ms free, {taken:?} ms taken, {} kbit/s", world.estimate());
+        assert!(free.is_some_and(|ms| ms <= 4_500) && taken.is_none() && world.estimate() < 1500, "{seen}");
+    }
+}
+
+#[test]
 fn a_blackout_ends_within_a_second() {
     for seed in SEEDS {
         for seconds in [3, 20] {

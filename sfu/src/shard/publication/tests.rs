@@ -198,3 +198,32 @@ fn h264_tells_heights_by_its_parameter_sets_with_or_without_descriptors() {
         assert_eq!([180, 360, 720].map(|height| best(&publication, now, height).encoding), [1, 0, 0]);
     }
 }
+
+#[test]
+fn what_hardly_moves_is_not_shown_where_something_smaller_does() {
+    let origin = Instant::now();
+    let rids = [b"h", b"m", b"l"].map(|rid| Rid::new(rid).unwrap());
+    let mut publication = publication_of(Codec::Vp8, &rids);
+    // 50 pictures a second, of the largest only every so many.
+    let mut play = |from: u16, to: u16, every: u16, others: u16| {
+        let mut now = origin;
+        for picture in from..to {
+            now = origin + Duration::from_millis(u64::from(picture) * 20);
+            for (encoding, height, every) in [(0, 720, every), (1, 360, others), (2, 180, others)] {
+                if picture % every == 0 {
+                    let received = received(picture, u32::from(picture) * 1800, &[], &vp8_key(height, 200));
+                    assert!(publication.take(now, encoding, received).is_some());
+                }
+            }
+        }
+        (best(&publication, now, 720).encoding, publication.is_starved(now, 0))
+    };
+    assert_eq!(play(0, 30, 25, 1), (0, false), "too early to tell");
+    assert_eq!(play(30, 300, 50, 1), (1, true), "one a second");
+    assert_eq!(play(300, 400, 3, 1), (0, false), "it moves again");
+    assert_eq!(
+        play(400, 600, 50, 50),
+        (0, false),
+        "nothing moves: a still picture is shown as large as it comes"
+    );
+}
