@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use interceptor::{Registry, Slot};
 use mio::net::UdpSocket;
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
@@ -30,7 +30,7 @@ use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
-use crate::sdp::{CandidateRule, MID_URI};
+use crate::sdp::{CandidateRule, MID_URI, TRANSPORT_URI, sections};
 use crate::tap::{Inbound, Inbox, Tap};
 use crate::verify::{Seen, SeenWindow};
 
@@ -45,6 +45,8 @@ pub struct ConnectionPlan {
     pub receive_video: u32,
     /// Receive-only audio m-lines.
     pub receive_audio: u32,
+    /// Transport-wide feedback is offered.
+    pub feedback: bool,
 }
 
 /// What a connection counted on its socket.
@@ -80,6 +82,8 @@ pub struct Connection {
     state: RTCPeerConnectionState,
     wire: BTreeMap<u32, WireSequence>,
     counts: WireCounts,
+    transport_extension: Option<u8>,
+    transport_number: u16,
 }
 
 impl std::fmt::Debug for Connection {
@@ -120,7 +124,7 @@ impl Connection {
                     .with_srtp_replay_protection_window(4096)
                     .build(),
             )
-            .with_media_engine(media_engine()?)
+            .with_media_engine(media_engine(plan.feedback)?)
             .with_interceptor_registry(Registry::new().with(Slot::Custom(500), Tap::new(inbox.clone())))
             .build(now)?;
         let candidate = CandidateHostConfig {
@@ -145,6 +149,8 @@ impl Connection {
             state: RTCPeerConnectionState::New,
             wire: BTreeMap::new(),
             counts: WireCounts::default(),
+            transport_extension: None,
+            transport_number: 0,
         })
     }
 
@@ -169,6 +175,7 @@ impl Connection {
             "the server's answer has no UDP candidate at {}",
             rule.only.map_or_else(|| "any address".to_owned(), |ip| ip.to_string())
         );
+        self.transport_extension = sections(&answer).iter().find_map(|section| section.transport_extension);
         self.pc.set_remote_description(now, RTCSessionDescription::answer(answer)?)?;
         self.deadline = Some(now);
         Ok(())
@@ -182,6 +189,11 @@ impl Connection {
     /// The state of ICE and DTLS together.
     pub fn state(&self) -> RTCPeerConnectionState {
         self.state
+    }
+
+    /// The header extension that carries transport-wide numbers, where the answer agreed on it.
+    pub fn transport_extension(&self) -> Option<u8> {
+        self.transport_extension
     }
 
     /// What was counted on the socket.
@@ -227,7 +239,13 @@ impl Connection {
     }
 
     /// Queues a media packet; [`Connection::flush`] sends it.
-    pub fn send_rtp(&mut self, now: Instant, packet: rtp::Packet) {
+    pub fn send_rtp(&mut self, now: Instant, mut packet: rtp::Packet) {
+        if let Some(id) = self.transport_extension {
+            let number = Bytes::copy_from_slice(&self.transport_number.to_be_bytes());
+            self.transport_number = self.transport_number.wrapping_add(1);
+            let refused = packet.header.set_extension(id, number);
+            debug_assert!(refused.is_ok(), "a number fits a header extension");
+        }
         self.write(now, RTCMessage::RtpPacket(Default::default(), packet));
     }
 
@@ -382,7 +400,7 @@ fn add_media(pc: &mut RTCPeerConnection, plan: &ConnectionPlan) -> Result<()> {
     Ok(())
 }
 
-fn media_engine() -> Result<MediaEngine> {
+fn media_engine(feedback: bool) -> Result<MediaEngine> {
     let codec = |mime: &str, clock_rate, channels, fmtp: &str, feedback: &[(&str, &str)], payload_type| {
         let rtcp_feedback = feedback
             .iter()
@@ -398,17 +416,22 @@ fn media_engine() -> Result<MediaEngine> {
         RTCRtpCodecParameters { rtp_codec, payload_type }
     };
     let mut engine = MediaEngine::default();
-    let feedback = [("ccm", "fir"), ("nack", ""), ("nack", "pli")];
-    engine.register_codec(codec(MIME_TYPE_VP8, 90_000, 0, "", &feedback, 96), RtpCodecKind::Video)?;
+    let all = [("transport-cc", ""), ("ccm", "fir"), ("nack", ""), ("nack", "pli")];
+    let (transport, others) = all.split_at(1);
+    let video = if feedback { &all[..] } else { others };
+    engine.register_codec(codec(MIME_TYPE_VP8, 90_000, 0, "", video, 96), RtpCodecKind::Video)?;
     engine.register_codec(codec(MIME_TYPE_RTX, 90_000, 0, "apt=96", &[], 97), RtpCodecKind::Video)?;
-    let opus = codec(MIME_TYPE_OPUS, 48_000, 2, "minptime=10;useinbandfec=1", &[], 111);
+    let audio = if feedback { transport } else { &[] };
+    let opus = codec(MIME_TYPE_OPUS, 48_000, 2, "minptime=10;useinbandfec=1", audio, 111);
     engine.register_codec(opus, RtpCodecKind::Audio)?;
     for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
-        engine.register_header_extension(
-            RTCRtpHeaderExtensionCapability { uri: MID_URI.into() },
-            kind,
-            None,
-        )?;
+        for uri in [MID_URI].into_iter().chain(feedback.then_some(TRANSPORT_URI)) {
+            engine.register_header_extension(
+                RTCRtpHeaderExtensionCapability { uri: uri.into() },
+                kind,
+                None,
+            )?;
+        }
     }
     Ok(engine)
 }
