@@ -1,8 +1,8 @@
 //! A shard: one worker's part of the media plane, sans-IO.
 //!
-//! The verbs and their law: `handle_*` brings something in and tells the time; after each, `poll_transmit` and `poll_event` are drained, and
-//! `poll_timeout` says when [`handle_timeout`](Shard::handle_timeout) is due. Above the transport the same seed and the same inputs give
-//! the same outputs, byte for byte.
+//! The verbs and their law: `handle_*` brings something in and tells the time; after each, or after several that came at once (packets of one
+//! picture then leave together), `poll_transmit` and `poll_event` are drained, and `poll_timeout` says when
+//! [`handle_timeout`](Shard::handle_timeout) is due. Above the transport the same seed and the same inputs give the same outputs, byte for byte.
 //!
 //! - `negotiation`: offers in, answers out, publications and slots follow.
 //! - `publication`: a published track on its way in.
@@ -82,6 +82,8 @@ pub struct Shard<T: Transport> {
     control: VecDeque<(SocketAddr, Bytes)>,
     events: VecDeque<Event>,
     counters: Counters,
+    /// As many bytes were forwarded when the outboxes were last empty.
+    handed_out: u64,
     /// Whom the call under way is about.
     current: Option<usize>,
 }
@@ -105,6 +107,7 @@ impl<T: Transport> Shard<T> {
             control: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            handed_out: 0,
             current: None,
         }
     }
@@ -234,6 +237,12 @@ impl<T: Transport> Shard<T> {
                 None => participant.downlink.drain(|_| {}),
             }
         }
+        self.handed_out = self.counters.bytes_forwarded;
+    }
+
+    /// How much forwarded media waits for [`poll_transmit`](Self::poll_transmit), in bytes.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.counters.bytes_forwarded - self.handed_out
     }
 
     /// Next thing the embedder should know.
