@@ -205,6 +205,7 @@ impl Connection {
             Ok(ClientMessage::Offer(_)) => "offer",
             Ok(ClientMessage::View { .. }) => "view",
             Ok(ClientMessage::Do(_)) => "do",
+            Ok(ClientMessage::Ping {}) => "ping",
             Ok(ClientMessage::Leave {}) => "leave",
             Err(_) => "refused",
         };

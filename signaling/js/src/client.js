@@ -36,6 +36,8 @@ export { captureScreen } from './screen.js';
  * @property {string} [name] how others see this participant, unless the token names them
  * @property {boolean} [redundantAudio] whether each packet of sound carries the one before it once more, so that a loss is not heard; true.
  *   It doubles what sound costs
+ * @property {number} [silenceMs] how long media that flowed may be silent before another way to the server is sought; 800. 0 leaves it to the browser, which
+ *   takes seconds
  * @property {number} [patienceMs] how long to go on trying before the first welcome; 15 s
  */
 
@@ -47,8 +49,8 @@ const FIRST_SLOTS = { audio: 3, video: 4 };
  * @param {JoinOptions} options
  * @returns {Promise<Room>}
  */
-export function join({ url = location.origin, token, name, redundantAudio = true, patienceMs = 15_000 }) {
-  const room = new Room({ url: webSocketUrl(url), token, name, redundantAudio });
+export function join({ url = location.origin, token, name, redundantAudio = true, silenceMs = 800, patienceMs = 15_000 }) {
+  const room = new Room({ url: webSocketUrl(url), token, name, redundantAudio, silenceMs });
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new SimmerError('connect_failed', 'The server cannot be reached.'));
@@ -73,10 +75,11 @@ export function join({ url = location.origin, token, name, redundantAudio = true
  * should be); `closed` (`detail` is the `SimmerError` that says why) once, at the end.
  */
 export class Room extends EventTarget {
-  /** @param {{url: string, token: import('./socket.js').TokenSource, name?: string, redundantAudio: boolean}} options */
-  constructor({ url, token, name, redundantAudio }) {
+  /** @param {{url: string, token: import('./socket.js').TokenSource, name?: string, redundantAudio: boolean, silenceMs: number}} options */
+  constructor({ url, token, name, redundantAudio, silenceMs }) {
     super();
     this.#redundantAudio = redundantAudio;
+    this.#silenceMs = silenceMs;
     /** The room as it stands. */
     this.state = new RoomState();
     /** Who speaks now, who leads first. @type {readonly import('./messages.js').Speaker[]} */
@@ -283,10 +286,11 @@ export class Room extends EventTarget {
   #startMedia() {
     const { publish } = this.me.may;
     const send = (/** @type {object} */ message) => this.#socket.send(message);
-    const media = new Media({ send, nextId: this.#nextId, publish, redundantAudio: this.#redundantAudio });
+    const media = new Media({ send, nextId: this.#nextId, publish, redundantAudio: this.#redundantAudio, silenceMs: this.#silenceMs });
     this.#media = media;
     media.addEventListener('message', (event) => this.#onMessage(detailOf(event), true));
     media.addEventListener('channel', (event) => this.#onChannel(detailOf(event)));
+    media.addEventListener('silence', (event) => this.#socket.check(detailOf(event)));
     media.addEventListener('drained', () => this.#onDrained());
     media.addEventListener('state', (event) => this.#emit('media', detailOf(event)));
     media.addEventListener('problem', (event) => this.#emit('problem', detailOf(event)));
@@ -428,6 +432,7 @@ export class Room extends EventTarget {
   }
 
   #redundantAudio;
+  #silenceMs;
   #socket;
   #actions;
   #view;

@@ -6,7 +6,7 @@
  *
  * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses), `message`
  * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open), `drained` (the data
- * channel takes messages again), `problem` (`detail` is a `SimmerError`).
+ * channel takes messages again), `silence` (nothing comes any more where much came; `detail` is the last round trip in milliseconds), `problem` (`detail` is a `SimmerError`).
  */
 import { AudioOutput } from './audio.js';
 import { RoomChannel } from './channel.js';
@@ -14,6 +14,7 @@ import { receivable, requireFormat, sendable, sound, USUAL } from './codecs.js';
 import { encodingsFor } from './encodings.js';
 import { SimmerError } from './errors.js';
 import { screenEncodings } from './screen.js';
+import { SilenceWatch } from './silence.js';
 
 /**
  * @typedef {import('./messages.js').Source} Source
@@ -35,13 +36,15 @@ export class Media extends EventTarget {
    * @param {() => number} needs.nextId
    * @param {boolean} needs.publish whether the token allows it
    * @param {boolean} needs.redundantAudio whether each packet of sound carries the one before it once more
+   * @param {number} needs.silenceMs how long what flowed may be silent before another way to the server is sought; 0 for ever
    */
-  constructor({ send, nextId, publish, redundantAudio }) {
+  constructor({ send, nextId, publish, redundantAudio, silenceMs }) {
     super();
     this.#send = send;
     this.#nextId = nextId;
     this.#mayPublish = publish;
     this.#redundantAudio = redundantAudio;
+    this.#silenceMs = silenceMs;
   }
 
   /** @type {MediaState} */
@@ -195,7 +198,7 @@ export class Media extends EventTarget {
 
   /**
    * Looks for a way to the server anew, over the connection there is: pictures and sound go on meanwhile. The client does so by itself when the
-   * connection stays interrupted, and when the browser says that it is online again.
+   * connection stays interrupted, when what flowed falls silent, and when the browser says that it is online again.
    */
   restartIce() {
     if (!this.#pc) return;
@@ -233,6 +236,13 @@ export class Media extends EventTarget {
     this.#fresh = true;
     this.#set('connecting');
     pc.onconnectionstatechange = () => this.#transportChanged(pc.connectionState);
+    if (this.#silenceMs > 0) {
+      this.#watch = new SilenceWatch(pc, {
+        patienceMs: this.#silenceMs,
+        ask: (roundTripMs) => this.#askAfter(roundTripMs),
+        restart: () => this.restartIce(),
+      });
+    }
     this.#openChannel(pc.createDataChannel('room', { ordered: true }));
     for (let i = 0; i < this.#slots.audio; i += 1) this.#addSlot('audio');
     for (let i = 0; i < this.#slots.video; i += 1) this.#addSlot('video');
@@ -243,6 +253,7 @@ export class Media extends EventTarget {
 
   #end() {
     clearTimeout(this.#timer);
+    this.#watch?.stop();
     this.audio.clear();
     const pc = this.#pc;
     this.#pc = null;
@@ -465,6 +476,15 @@ export class Media extends EventTarget {
     else if (state === 'failed') this.#restart();
   }
 
+  /**
+   * Nothing comes any more: a reply would. Others may have a way to the server that is gone as well.
+   * @param {number} roundTripMs
+   */
+  #askAfter(roundTripMs) {
+    this.sendOnChannel({ type: 'ping' });
+    this.dispatchEvent(new CustomEvent('silence', { detail: roundTripMs }));
+  }
+
   /** Restarts ICE, and if that does not help makes a fresh connection. */
   #restart() {
     this.#set('lost');
@@ -489,6 +509,9 @@ export class Media extends EventTarget {
   #nextId;
   #mayPublish;
   #redundantAudio;
+  #silenceMs;
+  /** @type {SilenceWatch | undefined} */
+  #watch;
   /** @type {RTCPeerConnection | null} */
   #pc = null;
   /** @type {RoomChannel | undefined} */

@@ -16,6 +16,8 @@ import { PROTOCOL } from './messages.js';
 export const SILENCE_MS = 12_000;
 /** Time from opening a WebSocket to the server's welcome. */
 export const WELCOME_MS = 10_000;
+/** What a reply to a ping may take beside two round trips, when something speaks for a dead WebSocket. */
+export const REPLY_MS = 500;
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 10_000;
 /** Of how many `clock` messages the least delayed one counts. */
@@ -71,6 +73,17 @@ export class Socket extends EventTarget {
     return true;
   }
 
+  /**
+   * Something speaks for a way to the server that is gone: unless the server is heard very soon, another WebSocket is opened.
+   * @param {number} [roundTripMs] the time to the server and back, if it is known
+   */
+  check(roundTripMs = 0) {
+    if (this.#checking || !this.send({ type: 'ping' })) return;
+    this.#checking = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.open(), REPLY_MS + 2 * roundTripMs);
+  }
+
   /** Ends the session for good. */
   leave() {
     this.send({ type: 'leave' });
@@ -115,7 +128,10 @@ export class Socket extends EventTarget {
     } catch {
       return;
     }
-    if (this.#state === 'open') this.#watch(SILENCE_MS);
+    if (this.#state === 'open') {
+      this.#checking = false;
+      this.#watch(SILENCE_MS);
+    }
     if (message.type === 'welcome') {
       this.#session = { session: message.session.id, secret: message.session.secret };
       this.#failures = 0;
@@ -184,6 +200,7 @@ export class Socket extends EventTarget {
   /** Forgets the present WebSocket, whatever it still has to say. */
   #drop() {
     clearTimeout(this.#timer);
+    this.#checking = false;
     const ws = this.#ws;
     this.#ws = undefined;
     if (!ws) return;
@@ -221,6 +238,8 @@ export class Socket extends EventTarget {
   #session;
   /** The `error` that goes before a close. @type {SimmerError | undefined} */
   #refusal;
+  /** Whether a ping waits for a sign of life. */
+  #checking = false;
   #attempt = 0;
   #failures = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */

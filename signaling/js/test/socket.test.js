@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { SimmerError } from '../src/errors.js';
-import { SILENCE_MS, Socket, WELCOME_MS } from '../src/socket.js';
+import { REPLY_MS, SILENCE_MS, Socket, WELCOME_MS } from '../src/socket.js';
 import { FakeWebSocket } from './fakes/websocket.js';
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -76,6 +76,37 @@ test('silence is a loss; anything heard is life', async (t) => {
   assert.equal(s.state, 'open');
   t.mock.timers.tick(1);
   assert.equal(s.state, 'waiting');
+  s.leave();
+});
+
+test('a WebSocket that is doubted has to show soon that it lives', async (t) => {
+  const { socket: s, told } = socket();
+  s.open();
+  await settled();
+  s.check();
+  FakeWebSocket.last.accept();
+  FakeWebSocket.last.say(welcome('one'));
+  const first = FakeWebSocket.last;
+  s.check(40);
+  s.check(40);
+  assert.deepEqual(first.sent.slice(1), [{ type: 'ping' }], 'asked once, and only when it is open');
+  t.mock.timers.tick(REPLY_MS + 79);
+  first.say({ type: 'clock', clock: 9000 });
+  t.mock.timers.tick(SILENCE_MS - 1);
+  assert.equal(s.state, 'open', 'anything heard is life');
+  s.check(40);
+  t.mock.timers.tick(REPLY_MS + 79);
+  assert.equal(s.state, 'open');
+  t.mock.timers.tick(1);
+  await settled();
+  const second = FakeWebSocket.last;
+  assert.notEqual(second, first);
+  second.accept();
+  assert.equal(second.sent[0].resume.secret, 'one');
+  second.say(welcome('two'));
+  s.check();
+  assert.deepEqual(second.sent.slice(1), [{ type: 'ping' }], 'the new one can be doubted, too');
+  assert.deepEqual(told.filter(([type]) => type === 'state').map(([, state]) => state), ['open', 'connecting', 'open']);
   s.leave();
 });
 

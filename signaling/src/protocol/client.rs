@@ -19,6 +19,8 @@ pub enum ClientMessage {
     },
     /// An action in the room.
     Do(Do),
+    /// Asks whether the way to the server is there.
+    Ping {},
     /// Ends the session at once.
     Leave {},
 }

@@ -30,6 +30,8 @@ pub enum ServerMessage {
     Error(ErrorMessage),
     /// The room's clock.
     Clock(Clock),
+    /// The reply to a ping.
+    Pong {},
     /// A type this crate does not know, to be ignored. Never sent.
     #[serde(other, skip_serializing)]
     Unknown,
@@ -50,6 +52,7 @@ impl ServerMessage {
             Self::Event(_) => "event",
             Self::Error(_) => "error",
             Self::Clock(_) => "clock",
+            Self::Pong {} => "pong",
             Self::Unknown => "unknown",
         }
     }

@@ -74,6 +74,7 @@ impl Room {
         match (message, from) {
             (ClientMessage::Do(request), _) => self.act(now, id, from, request),
             (ClientMessage::View { view }, _) => self.set_view(now, id, from, &view),
+            (ClientMessage::Ping {}, _) => self.send(from, &ServerMessage::Pong {}),
             (ClientMessage::Offer(offer), Carrier::WebSocket(_)) => self.offer(now, id, from, offer),
             (ClientMessage::Leave {}, Carrier::WebSocket(_)) => self.leave(now, id),
             (ClientMessage::Hello(_), Carrier::WebSocket(_)) => {

@@ -676,6 +676,10 @@ fn room_messages_take_the_channel_while_the_web_socket_is_gone() {
     table.core_says(CoreEvent::Slots { participant, slots });
     table.core_says(CoreEvent::Answered { participant, request: 9, answer: Ok("v=0".to_owned()) });
     assert_eq!(table.types(carrier), ["event", "slots"]);
+    // A ping asks after the carrier it comes on.
+    table.clear();
+    table.core_says(data(channel, Bytes::from_static(br#"{"type":"ping"}"#)));
+    assert_eq!(table.said, [(carrier, json!({"type": "pong"}))]);
     // Offers and leaving are not for the channel; other channels are not ours.
     table.clear();
     table.core_says(data(channel, Bytes::from_static(br#"{"type":"leave"}"#)));
