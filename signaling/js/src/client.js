@@ -32,7 +32,8 @@ export { captureScreen } from './screen.js';
  *
  * @typedef {object} JoinOptions
  * @property {string} [url] of the server; by default the one this page came from
- * @property {import('./socket.js').TokenSource} token a token, or a function that makes one before each connection
+ * @property {import('./socket.js').TokenSource} token a token, or a function that makes one whenever another is needed: to begin with, and shortly before
+ *   the one before expires
  * @property {string} [name] how others see this participant, unless the token names them
  * @property {boolean} [redundantAudio] whether each packet of sound carries the one before it once more, so that a loss is not heard; true.
  *   It doubles what sound costs
@@ -71,7 +72,7 @@ export function join({ url = location.origin, token, name, redundantAudio = true
  * Events, all `CustomEvent`: every event of the room's log by its `kind` (`chat`, `joined`, `step_ticked`, …; `detail`
  * is the event); `change` whenever `state` has changed; `speakers` when others speak (`detail` is `speakers`); `connection` (`detail` is `connecting`, `open`, `waiting` or
  * `closed`); `media` (`detail` is `off`, `connecting`, `connected` or `lost`); `streams` when slots show something
- * else; `audioblocked` when `media.audio.blocked` changes; `problem` (`detail` is a `SimmerError`: media is not as it
+ * else; `expiring` when a token that is no function expires soon (`detail` is in how many milliseconds: call `renew`); `audioblocked` when `media.audio.blocked` changes; `problem` (`detail` is a `SimmerError`: media is not as it
  * should be); `closed` (`detail` is the `SimmerError` that says why) once, at the end.
  */
 export class Room extends EventTarget {
@@ -84,10 +85,11 @@ export class Room extends EventTarget {
     this.state = new RoomState();
     /** Who speaks now, who leads first. @type {readonly import('./messages.js').Speaker[]} */
     this.speakers = [];
-    this.#socket = new Socket({ url, token, name, seen: () => this.state.seq });
+    this.#socket = new Socket({ url, token, name, seen: () => this.state.seq, nextId: this.#nextId });
     this.#socket.addEventListener('state', this.#onSocketState);
     this.#socket.addEventListener('welcome', (event) => this.#onWelcome(detailOf(event)));
     this.#socket.addEventListener('message', (event) => this.#onMessage(detailOf(event), false));
+    this.#socket.addEventListener('expiring', (event) => this.#emit('expiring', detailOf(event)));
     this.#socket.addEventListener('closed', (event) => this.#onClosed(detailOf(event)));
     this.#actions = new ActionQueue({ nextId: this.#nextId, newKey: () => crypto.randomUUID(), send: this.#sendAnywhere });
     this.#view = new ViewSender((view) => {
@@ -135,6 +137,14 @@ export class Room extends EventTarget {
   /** Leaves the room for good. */
   leave() {
     this.#socket.leave();
+  }
+
+  /**
+   * Goes on with a newer token of the same room and identity; a session ends when its token expires. A token that is a function is called in time by itself.
+   * @param {string} token
+   */
+  renew(token) {
+    this.#socket.renew(token);
   }
 
   /** @param {string} text */

@@ -30,6 +30,8 @@ pub enum ServerMessage {
     Error(ErrorMessage),
     /// The room's clock.
     Clock(Clock),
+    /// The session's token expires soon.
+    Expiring(Expiring),
     /// The reply to a ping.
     Pong {},
     /// A type this crate does not know, to be ignored. Never sent.
@@ -52,6 +54,7 @@ impl ServerMessage {
             Self::Event(_) => "event",
             Self::Error(_) => "error",
             Self::Clock(_) => "clock",
+            Self::Expiring(_) => "expiring",
             Self::Pong {} => "pong",
             Self::Unknown => "unknown",
         }
@@ -247,6 +250,13 @@ pub struct ErrorMessage {
     /// When to try again, with [`ErrorCode::RateLimited`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_ms: Option<u64>,
+}
+
+/// The session's token expires soon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Expiring {
+    /// In how many milliseconds.
+    pub in_ms: u64,
 }
 
 /// The room's clock.

@@ -7,6 +7,7 @@ use simmer_sfu::id::ParticipantId;
 use simmer_sfu::transport::ChannelId;
 use simmer_sfu::view::View;
 
+use super::expiry::Expiry;
 use super::http::HttpSession;
 use super::keys::KeyRing;
 use super::rate::Buckets;
@@ -34,6 +35,8 @@ pub(super) struct Session {
     pub(super) connection: Option<ConnectionId>,
     /// When it ends, while it has no WebSocket.
     pub(super) ends_at: Option<Instant>,
+    /// Its token's end; a session opened over HTTP has none.
+    pub(super) expiry: Option<Expiry>,
     /// Something that was sent on the data channel was dropped: the next resumption brings a snapshot.
     pub(super) missed: bool,
     /// Bad frames in a row on the WebSocket.

@@ -2,6 +2,7 @@
 
 mod actions;
 mod coming_and_going;
+mod expiring;
 mod media;
 mod over_http;
 mod recordings;
@@ -32,7 +33,13 @@ pub(super) fn room_config(base: Instant, seed: u8) -> RoomConfig {
 pub(super) fn admission(identity: &str, role: Role) -> Admission {
     let host = role == Role::Host;
     let rights = Rights { publish: true, subscribe: true, send: true, record: host, administer: host };
-    Admission { identity: identity.to_owned(), name: identity.to_uppercase(), role, rights }
+    Admission {
+        identity: identity.to_owned(),
+        name: identity.to_uppercase(),
+        role,
+        rights,
+        valid_for: Duration::from_secs(24 * 3600),
+    }
 }
 
 fn offer() -> Value {

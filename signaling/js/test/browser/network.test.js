@@ -64,6 +64,13 @@ test('a client whose way is gone notices by itself', async (t) => {
   assert.deepEqual(connection, [], 'the WebSocket was heard');
 });
 
+test('when the whole network is another, the WebSocket is, too', async (t) => {
+  const { host, ben, connection } = await changes(t, ({ relay, wire }) => (relay.lose(), wire.silence()));
+  assert.deepEqual(connection, ['connecting', 'open']);
+  await host.evaluate(() => globalThis.room.chat('still here'));
+  await ben.waitForFunction(() => globalThis.room.state.chat.some(({ text }) => text === 'still here'));
+});
+
 test('a class that falls silent is left alone', async (t) => {
   const { host, ben } = await openFarClass(t);
   const done = await noteConnection(ben);
