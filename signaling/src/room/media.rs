@@ -134,6 +134,7 @@ impl Room {
                     && label == CHANNEL
                 {
                     media.channel = Some(channel);
+                    media.held_after = None;
                 }
             }
             CoreEvent::ChannelClosed { participant, channel } => {
@@ -155,6 +156,8 @@ impl Room {
                 };
                 self.take(now, &id, Carrier::Channel(participant, channel), message);
             }
+            CoreEvent::BufferedHigh { participant, channel } => self.hold_back(participant, channel),
+            CoreEvent::BufferedLow { participant, channel } => self.go_on(participant, channel),
             CoreEvent::DataDropped { participant, channel, .. } => {
                 let Some((id, media)) = self.media_of(participant) else { return };
                 if media.channel == Some(channel)
@@ -199,9 +202,8 @@ impl Room {
         let Some(to) = member.web_socket() else { return };
         let Some(media) = member.media() else { return };
         let answer = media.answer.take();
-        let encodings: Vec<_> = media.encodings.values().cloned().collect();
-        let again = [answer, media.transport.clone(), media.slots.clone(), media.slots_wanted.clone()];
-        for message in again.into_iter().chain(encodings).flatten() {
+        let latest: Vec<_> = media.latest().collect();
+        for message in [answer, media.transport.clone()].into_iter().flatten().chain(latest) {
             self.send(to, &message);
         }
     }
@@ -306,7 +308,7 @@ impl Room {
         self.restage();
     }
 
-    fn media_of(&mut self, participant: ParticipantId) -> Option<(String, &mut Media)> {
+    pub(super) fn media_of(&mut self, participant: ParticipantId) -> Option<(String, &mut Media)> {
         let id = self.cores.get(&participant)?.clone();
         let media = self.members.get_mut(&id)?.media()?;
         Some((id, media))

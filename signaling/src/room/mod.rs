@@ -10,6 +10,7 @@
 mod actions;
 mod entry;
 mod expiry;
+mod holding;
 mod http;
 mod keys;
 mod log;

@@ -3,6 +3,7 @@
 mod actions;
 mod coming_and_going;
 mod expiring;
+mod holding;
 mod media;
 mod over_http;
 mod recordings;
