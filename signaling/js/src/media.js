@@ -4,7 +4,7 @@
  * The client always offers and has one offer open at a time; whatever happens meanwhile goes into the next one.
  * A connection that cannot be mended is replaced by a fresh one that publishes the same tracks again.
  *
- * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses), `message`
+ * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses, or cannot be shown), `message`
  * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open), `drained` (the data
  * channel takes messages again), `silence` (nothing comes any more where much came; `detail` is the last round trip in milliseconds), `problem` (`detail` is a `SimmerError`).
  */
@@ -157,6 +157,14 @@ export class Media extends EventTarget {
    */
   isPaused(publication) {
     return this.#fills.some((fill) => fill.publication === publication && fill.paused === true);
+  }
+
+  /**
+   * Why a publication is not received although it is wanted: `unsupported_codec` when this browser does not decode it. Null while there is nothing of the kind.
+   * @param {string} publication
+   */
+  failureOf(publication) {
+    return this.#fills.find(({ failed }) => failed?.publication === publication)?.failed?.reason ?? null;
   }
 
   /**
@@ -439,8 +447,9 @@ export class Media extends EventTarget {
   /** @param {import('./messages.js').SlotFill[]} fills */
   #fill(fills) {
     const rest = (/** @type {import('./messages.js').SlotFill[]} */ of) =>
-      JSON.stringify(of.map(({ mid, role, rank, paused }) => [mid, role, rank, paused]));
+      JSON.stringify(of.map(({ mid, role, rank, paused, failed }) => [mid, role, rank, paused, failed]));
     let changed = rest(fills) !== rest(this.#fills);
+    const failing = fills.flatMap(({ failed }) => (failed && this.failureOf(failed.publication) === null ? [failed] : []));
     this.#fills = fills;
     const tracks = new Map(this.#received.map((t) => [t.mid, t.receiver.track]));
     const filled = new Set();
@@ -459,6 +468,7 @@ export class Media extends EventTarget {
       if (!filled.has(publication)) changed = this.#streams.delete(publication) || changed;
     }
     if (changed) this.dispatchEvent(new CustomEvent('streams'));
+    for (const { reason } of failing) this.#problem(new SimmerError(reason, 'This browser cannot show one of the pictures: it has no decoder for it.'));
   }
 
   /** @param {'connected' | 'lost'} state as the server sees it */

@@ -16,8 +16,9 @@ pub use error::ErrorCode;
 pub use event::{Event, EventBody, LeaveReason, Participant, Publication, RecordingState};
 pub use parse::{Refused, parse};
 pub use server::{
-    Answer, Clock, Done, Encodings, ErrorMessage, Expiring, Media, MediaState, RoomInfo, ServerMessage,
-    SessionInfo, Slot, Slots, SlotsWanted, Speaker, Speakers, Welcome, WelcomeLimits, You,
+    Answer, Clock, Done, Encodings, ErrorMessage, Expiring, FailedSlot, Media, MediaState, RoomInfo,
+    ServerMessage, SessionInfo, Slot, SlotFailure, Slots, SlotsWanted, Speaker, Speakers, Welcome,
+    WelcomeLimits, You,
 };
 pub use snapshot::{ChatLine, ParticipantState, PublicationState, RecordingInfo, Snapshot, StepsState};
 

@@ -161,6 +161,30 @@ pub struct Slot {
     /// The line has no room for it now; absent when that is not so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub paused: bool,
+    /// What is meant for it and cannot be sent; it is empty then. Absent when there is nothing of the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedSlot>,
+}
+
+/// What a slot does not carry although it should.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FailedSlot {
+    /// Which publication.
+    pub publication: String,
+    /// Why.
+    pub reason: SlotFailure,
+}
+
+/// Why a slot does not carry what it should.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SlotFailure {
+    /// The m-line does not offer the publication's codec, or not its profile.
+    UnsupportedCodec,
+    /// A reason this crate does not know. Never sent.
+    #[serde(other)]
+    Unknown,
 }
 
 fn is_zero(value: &u16) -> bool {

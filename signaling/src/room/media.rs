@@ -17,9 +17,9 @@ use super::member::{Media, Member};
 use super::rate::Class;
 use super::{Carrier, Output, Refusal, Room};
 use crate::protocol::{
-    Answer, AudioWish, CHANNEL, Encodings, ErrorCode, EventBody, Kind, Media as MediaMessage, MediaState,
-    Offer, PictureRole, Publication, PublicationState, Refused, Rights, ServerMessage, Slot, Slots,
-    SlotsWanted, Source, Speaker, Speakers, VideoWish, View, parse,
+    Answer, AudioWish, CHANNEL, Encodings, ErrorCode, EventBody, FailedSlot, Kind, Media as MediaMessage,
+    MediaState, Offer, PictureRole, Publication, PublicationState, Refused, Rights, ServerMessage, Slot,
+    SlotFailure, Slots, SlotsWanted, Source, Speaker, Speakers, VideoWish, View, parse,
 };
 
 impl Room {
@@ -108,6 +108,10 @@ impl Room {
                     }),
                     rank: slot.role.map_or(0, |(_, rank)| rank),
                     paused: slot.paused,
+                    failed: slot.undecodable.map(|publication| FailedSlot {
+                        publication: publication.to_string(),
+                        reason: SlotFailure::UnsupportedCodec,
+                    }),
                 });
                 let message = ServerMessage::Slots(Slots { slots: slots.collect() });
                 self.room_message(participant, message, |media| &mut media.slots);

@@ -177,6 +177,7 @@ fn room_messages_take_the_channel_while_the_web_socket_is_gone() {
         publication: None,
         role: None,
         paused: false,
+        undecodable: None,
     }];
     table.core_says(CoreEvent::Slots { participant, slots });
     table.core_says(CoreEvent::Answered { participant, request: 9, answer: Ok("v=0".to_owned()) });
@@ -194,4 +195,24 @@ fn room_messages_take_the_channel_while_the_web_socket_is_gone() {
     table.clear();
     table.core_says(data(ChannelId(1), chat(1)));
     assert!(table.said.is_empty());
+}
+
+#[test]
+fn a_slot_says_what_its_client_cannot_decode() {
+    let mut table = Table::new();
+    let (ben, _) = table.join("ben", Role::Participant);
+    table.say(ben, offer());
+    let participant = table.core();
+    let publication = PublicationId { participant: ParticipantId(0x0000_0007_0000_0001), index: 2 };
+    let slots = vec![SlotAssignment {
+        mid: Mid::new(b"3").expect("a mid"),
+        publication: None,
+        role: Some((CoreRole::Screen, 0)),
+        paused: false,
+        undecodable: Some(publication),
+    }];
+    table.core_says(CoreEvent::Slots { participant, slots });
+    let failed = json!({"publication": "0000000700000001-2", "reason": "unsupported_codec"});
+    let slot = json!({"mid": "3", "publication": null, "role": "screen", "failed": failed});
+    assert_eq!(table.said.last().expect("a message").1, json!({"type": "slots", "slots": [slot]}));
 }
