@@ -15,6 +15,8 @@ const SEVERAL = 2;
 const LOOKS = 3;
 /** What a reply may take beside two round trips. */
 const REPLY_MS = 200;
+/** Octets that count as a packet where packets are not counted. */
+const SMALL_PACKET = 200;
 /** After the first time, the way is sought anew when the silence has lasted this much longer, then twice as long, … */
 const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 30_000;
@@ -169,7 +171,8 @@ async function received(pc) {
     const entries = [...report.values()];
     const transport = entries.find(({ type }) => type === 'transport');
     const pair = entries.find(({ id }) => id === transport?.selectedCandidatePairId);
-    const packets = transport?.packetsReceived;
+    // Firefox counts octets, and only of the pair in use.
+    const packets = transport?.packetsReceived ?? (pair?.bytesReceived === undefined ? undefined : pair.bytesReceived / SMALL_PACKET);
     if (packets !== undefined) return { packets, roundTripMs: (pair?.currentRoundTripTime ?? 0) * 1_000 };
   }
   return null;
