@@ -24,6 +24,8 @@ pub(super) struct Slot {
     formats: Vec<PayloadFormat>,
     extensions: Extensions,
     pub(super) source: Option<Source>,
+    /// What it would carry, had the client a decoder for it.
+    pub(super) undecodable: Option<PublicationId>,
     pub(super) selector: LayerSelector,
     munger: RtpMunger,
     pictures: PictureMunger,
@@ -85,6 +87,7 @@ impl Slot {
             formats: line.codecs.clone(),
             extensions: line.extensions,
             source: None,
+            undecodable: None,
             selector: LayerSelector::default(),
             munger: RtpMunger::new(start.sequence),
             pictures: PictureMunger::default(),
@@ -139,7 +142,10 @@ impl Slot {
         participant: usize,
         published: &PayloadFormat,
     ) -> bool {
-        let Some(format) = published.among(&self.formats) else { return false };
+        let Some(format) = published.among(&self.formats) else {
+            self.undecodable = Some(publication);
+            return false;
+        };
         let codec = format.codec;
         let source = Source {
             publication,
