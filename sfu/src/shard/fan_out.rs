@@ -155,7 +155,7 @@ impl<T: Transport> Shard<T> {
                 RtcpPacket::Nack { media, lost } => {
                     // No honest report of what one datagram can ask for is longer.
                     for sequence in lost.take(MAX_LOST) {
-                        self.retransmit(now, index, media, sequence);
+                        self.retransmit(now, index, media, sequence, true);
                     }
                 }
                 RtcpPacket::Pli { media } => self.wanted_keyframe(now, index, media),
@@ -168,6 +168,7 @@ impl<T: Transport> Shard<T> {
                     if let Some(estimator) = self.participants[index].downlink.estimator() {
                         estimator.on_feedback(now, &feedback);
                     }
+                    self.miss(now, index, &feedback);
                 }
                 RtcpPacket::Remb { bitrate } => {
                     self.participants[index].downlink.measured(now).on_remb(now, bitrate);
@@ -187,6 +188,9 @@ impl<T: Transport> Shard<T> {
             }
         }
         participant.downlink.follow_estimate(now);
+        if loss.blocks > 0 {
+            self.hold_back(now, index);
+        }
         self.review(now, index, false);
         self.fill_probe(now, index);
         self.enqueue(index);
@@ -220,14 +224,15 @@ impl<T: Transport> Shard<T> {
         loss.add(block.fraction_lost);
     }
 
-    /// A subscriber lacks a packet: it is sent again from the publisher's history.
-    fn retransmit(&mut self, now: Instant, index: usize, media: Ssrc, sequence: u16) {
+    /// A subscriber lacks a packet: it is sent again from the publisher's history. It has asked for it, or feedback tells that it was lost.
+    pub(super) fn retransmit(&mut self, now: Instant, index: usize, media: Ssrc, sequence: u16, asked: bool) {
         let Some(participant) = self.participants.get_mut(index) else { return };
         let Some(at) = participant.slot_of(media) else { return };
         let Some(source) = participant.slots[at].source else { return };
         let line = participant.line;
-        let (sent, copies) = match participant.slots[at].wanted_again(now, sequence, &line) {
+        let (sent, copies) = match participant.slots[at].wanted_again(now, sequence, &line, asked) {
             Ok(again) => again,
+            Err(_) if !asked => return,
             Err(reason) => {
                 self.counters.retransmissions_refused += 1;
                 if matches!(reason, NotAgain::TooLate | NotAgain::OverBudget) {
