@@ -139,6 +139,8 @@ impl<T: Transport> Shard<T> {
 
     pub(super) fn handle_rtcp(&mut self, now: Instant, index: usize, compound: &[u8]) {
         let mut loss = LossReport::default();
+        // Of the line down.
+        let mut told = false;
         for packet in rtcp::parse(compound) {
             match packet {
                 RtcpPacket::SenderReport { ssrc, ntp, rtp_time, blocks } => {
@@ -169,6 +171,7 @@ impl<T: Transport> Shard<T> {
                         estimator.on_feedback(now, &feedback);
                     }
                     self.miss(now, index, &feedback);
+                    told = true;
                 }
                 RtcpPacket::Remb { bitrate } => {
                     self.participants[index].downlink.measured(now).on_remb(now, bitrate);
@@ -177,6 +180,7 @@ impl<T: Transport> Shard<T> {
             }
         }
         let participant = &mut self.participants[index];
+        told |= loss.blocks > 0;
         if let Some(fraction_lost) = loss.mean() {
             // Reports that come with a request for repair cover few packets, and end at a loss: arrivals tell better.
             let told = participant.downlink.estimator_report().filter(|report| report.acknowledged.is_some());
@@ -188,7 +192,7 @@ impl<T: Transport> Shard<T> {
             }
         }
         participant.downlink.follow_estimate(now);
-        if loss.blocks > 0 {
+        if told {
             self.hold_back(now, index);
         }
         self.review(now, index, false);

@@ -9,7 +9,7 @@ use crate::shard::Shard;
 use crate::transport::Transport;
 
 impl<T: Transport> Shard<T> {
-    /// Looks again at what the participant's pictures are held back by, after its reports told of its line.
+    /// Looks again at what the participant's pictures are held back by, after the client told of its line.
     pub(super) fn hold_back(&mut self, now: Instant, index: usize) {
         let participant = &self.participants[index];
         let told = participant.downlink.estimator_report().filter(|report| report.acknowledged.is_some());
@@ -39,8 +39,8 @@ fn leg_up(line: &LineQuality) -> Leg {
 
 /// What a browser that only receives takes its round trip for, and asks again after.
 const ASKS_AGAIN: Duration = Duration::from_millis(100);
-/// How often it looks what to ask for.
-const TURN: Duration = Duration::from_millis(20);
+/// It looks every 20 ms what to ask for, and its feedback comes every 50 to 100 ms.
+const TURN: Duration = Duration::from_millis(40);
 const LITTLE_JITTER: Duration = Duration::from_millis(10);
 const MUCH_JITTER: Duration = Duration::from_millis(60);
 const UP_JITTER: Duration = Duration::from_millis(20);
