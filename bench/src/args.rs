@@ -58,6 +58,9 @@ pub struct FanoutArgs {
     /// Milliseconds between two subscribers' beginnings.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub join_interval_ms: u64,
+    /// Milliseconds between two transport-wide feedbacks of a subscriber; 0 negotiates none.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub feedback_ms: u64,
     /// Measures that process as the server; it must run on this machine.
     #[arg(long)]
     pub server_pid: Option<u32>,

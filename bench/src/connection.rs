@@ -1,14 +1,15 @@
 //! One client's peer connection on a UDP socket of its own, driven from outside.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use interceptor::{Registry, Slot};
 use mio::net::UdpSocket;
+use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
@@ -30,7 +31,7 @@ use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
-use crate::sdp::{CandidateRule, MID_URI};
+use crate::sdp::{CandidateRule, MID_URI, TRANSPORT_URI, sections};
 use crate::tap::{Inbound, Inbox, Tap};
 use crate::verify::{Seen, SeenWindow};
 
@@ -45,6 +46,8 @@ pub struct ConnectionPlan {
     pub receive_video: u32,
     /// Receive-only audio m-lines.
     pub receive_audio: u32,
+    /// Transport-wide feedback is offered.
+    pub feedback: bool,
 }
 
 /// What a connection counted on its socket.
@@ -74,12 +77,16 @@ impl WireCounts {
 pub struct Connection {
     pc: RTCPeerConnection,
     socket: UdpSocket,
+    /// Several datagrams of one length are read at once, as the system's way from a fast sender is: not for each is the reader woken.
+    offload: UdpSocketState,
     local: SocketAddr,
     inbox: Inbox,
     deadline: Option<Instant>,
     state: RTCPeerConnectionState,
     wire: BTreeMap<u32, WireSequence>,
     counts: WireCounts,
+    transport_extension: Option<u8>,
+    transport_number: u16,
 }
 
 impl std::fmt::Debug for Connection {
@@ -120,7 +127,7 @@ impl Connection {
                     .with_srtp_replay_protection_window(4096)
                     .build(),
             )
-            .with_media_engine(media_engine()?)
+            .with_media_engine(media_engine(plan.feedback)?)
             .with_interceptor_registry(Registry::new().with(Slot::Custom(500), Tap::new(inbox.clone())))
             .build(now)?;
         let candidate = CandidateHostConfig {
@@ -138,6 +145,7 @@ impl Connection {
         add_media(&mut pc, plan)?;
         Ok(Self {
             pc,
+            offload: UdpSocketState::new(UdpSockRef::from(&socket)).context("a media socket's offload")?,
             socket,
             local,
             inbox,
@@ -145,6 +153,8 @@ impl Connection {
             state: RTCPeerConnectionState::New,
             wire: BTreeMap::new(),
             counts: WireCounts::default(),
+            transport_extension: None,
+            transport_number: 0,
         })
     }
 
@@ -169,6 +179,7 @@ impl Connection {
             "the server's answer has no UDP candidate at {}",
             rule.only.map_or_else(|| "any address".to_owned(), |ip| ip.to_string())
         );
+        self.transport_extension = sections(&answer).iter().find_map(|section| section.transport_extension);
         self.pc.set_remote_description(now, RTCSessionDescription::answer(answer)?)?;
         self.deadline = Some(now);
         Ok(())
@@ -184,40 +195,32 @@ impl Connection {
         self.state
     }
 
+    /// The header extension that carries transport-wide numbers, where the answer agreed on it.
+    pub fn transport_extension(&self) -> Option<u8> {
+        self.transport_extension
+    }
+
     /// What was counted on the socket.
     pub fn counts(&self) -> WireCounts {
         self.counts
     }
 
-    /// Reads datagrams until there are none, and appends what was in them, with the time of reading.
+    /// Reads datagrams until there are none, and appends what was in them, with the time of reading. A buffer of 64 KiB takes as many as the system
+    /// hands over at once.
     pub fn receive(&mut self, buffer: &mut [u8], out: &mut Vec<(Instant, Inbound)>) {
         let mut received = false;
         loop {
-            let (len, from) = match self.socket.recv_from(buffer) {
-                Ok(received) => received,
+            let mut meta = [RecvMeta::default()];
+            let socket = UdpSockRef::from(&self.socket);
+            match self.offload.recv(socket, &mut [IoSliceMut::new(buffer)], &mut meta) {
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(_) => break,
-            };
-            received = true;
-            let now = Instant::now();
-            let datagram = buffer.get(..len).unwrap_or_default();
-            self.count_wire(datagram);
-            let refused = self.pc.handle_read(TaggedBytesMut {
-                now,
-                transport: TransportContext {
-                    local_addr: self.local,
-                    peer_addr: from,
-                    transport_protocol: TransportProtocol::UDP,
-                    ecn: None,
-                },
-                message: BytesMut::from(datagram),
-            });
-            if let Err(error) = refused {
-                tracing::debug!(%error, "a datagram was refused");
             }
-            while let Some(packet) = self.inbox.pop() {
-                self.counts.opened += u64::from(matches!(packet, Inbound::Rtp(_)));
-                out.push((now, packet));
+            received = true;
+            let [RecvMeta { addr: from, len, stride, .. }] = meta;
+            for datagram in buffer.get(..len).unwrap_or_default().chunks(stride.max(1)) {
+                self.take(datagram, from, out);
             }
         }
         if received {
@@ -226,8 +229,36 @@ impl Connection {
         }
     }
 
+    fn take(&mut self, datagram: &[u8], from: SocketAddr, out: &mut Vec<(Instant, Inbound)>) {
+        let now = Instant::now();
+        self.count_wire(datagram);
+        let refused = self.pc.handle_read(TaggedBytesMut {
+            now,
+            transport: TransportContext {
+                local_addr: self.local,
+                peer_addr: from,
+                transport_protocol: TransportProtocol::UDP,
+                ecn: None,
+            },
+            message: BytesMut::from(datagram),
+        });
+        if let Err(error) = refused {
+            tracing::debug!(%error, "a datagram was refused");
+        }
+        while let Some(packet) = self.inbox.pop() {
+            self.counts.opened += u64::from(matches!(packet, Inbound::Rtp(_)));
+            out.push((now, packet));
+        }
+    }
+
     /// Queues a media packet; [`Connection::flush`] sends it.
-    pub fn send_rtp(&mut self, now: Instant, packet: rtp::Packet) {
+    pub fn send_rtp(&mut self, now: Instant, mut packet: rtp::Packet) {
+        if let Some(id) = self.transport_extension {
+            let number = Bytes::copy_from_slice(&self.transport_number.to_be_bytes());
+            self.transport_number = self.transport_number.wrapping_add(1);
+            let refused = packet.header.set_extension(id, number);
+            debug_assert!(refused.is_ok(), "a number fits a header extension");
+        }
         self.write(now, RTCMessage::RtpPacket(Default::default(), packet));
     }
 
@@ -382,7 +413,7 @@ fn add_media(pc: &mut RTCPeerConnection, plan: &ConnectionPlan) -> Result<()> {
     Ok(())
 }
 
-fn media_engine() -> Result<MediaEngine> {
+fn media_engine(feedback: bool) -> Result<MediaEngine> {
     let codec = |mime: &str, clock_rate, channels, fmtp: &str, feedback: &[(&str, &str)], payload_type| {
         let rtcp_feedback = feedback
             .iter()
@@ -398,17 +429,22 @@ fn media_engine() -> Result<MediaEngine> {
         RTCRtpCodecParameters { rtp_codec, payload_type }
     };
     let mut engine = MediaEngine::default();
-    let feedback = [("ccm", "fir"), ("nack", ""), ("nack", "pli")];
-    engine.register_codec(codec(MIME_TYPE_VP8, 90_000, 0, "", &feedback, 96), RtpCodecKind::Video)?;
+    let all = [("transport-cc", ""), ("ccm", "fir"), ("nack", ""), ("nack", "pli")];
+    let (transport, others) = all.split_at(1);
+    let video = if feedback { &all[..] } else { others };
+    engine.register_codec(codec(MIME_TYPE_VP8, 90_000, 0, "", video, 96), RtpCodecKind::Video)?;
     engine.register_codec(codec(MIME_TYPE_RTX, 90_000, 0, "apt=96", &[], 97), RtpCodecKind::Video)?;
-    let opus = codec(MIME_TYPE_OPUS, 48_000, 2, "minptime=10;useinbandfec=1", &[], 111);
+    let audio = if feedback { transport } else { &[] };
+    let opus = codec(MIME_TYPE_OPUS, 48_000, 2, "minptime=10;useinbandfec=1", audio, 111);
     engine.register_codec(opus, RtpCodecKind::Audio)?;
     for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
-        engine.register_header_extension(
-            RTCRtpHeaderExtensionCapability { uri: MID_URI.into() },
-            kind,
-            None,
-        )?;
+        for uri in [MID_URI].into_iter().chain(feedback.then_some(TRANSPORT_URI)) {
+            engine.register_header_extension(
+                RTCRtpHeaderExtensionCapability { uri: uri.into() },
+                kind,
+                None,
+            )?;
+        }
     }
     Ok(engine)
 }

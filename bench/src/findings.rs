@@ -113,6 +113,7 @@ impl Findings {
         let feedback = Feedback {
             nacked: sums.subscribers.nacked,
             key_frames_asked: sums.subscribers.key_frames_asked,
+            transport_feedback: sums.subscribers.feedback,
             padding: sums.subscribers.padding,
             unknown_ssrc: sums.subscribers.unknown,
             misdirected: sums.subscribers.misdirected,
@@ -156,6 +157,7 @@ impl Findings {
             fps: args.fps,
             audio: args.audio,
             join_interval_ms: args.join_interval_ms,
+            feedback_ms: args.feedback_ms,
             threads: self.threads,
             media_port: args.media_port,
             seed: args.seed,

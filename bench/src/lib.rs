@@ -6,6 +6,7 @@
 //! | [`mark`], [`source`], [`flow`] | media with its own account of itself, and what was sent of it |
 //! | [`verify`] | the check of one received stream |
 //! | [`connection`], [`tap`], [`sdp`] | a peer connection on a socket of its own |
+//! | [`arrivals`] | transport-wide feedback |
 //! | [`publisher`], [`subscriber`], [`client`] | what clients do, and the threads that drive them |
 //! | [`signaling`], [`member`], [`fanout`] | sessions with the server, and the run they make |
 //! | [`measure`], [`findings`], [`report`] | what it cost, and what it comes to |
@@ -13,6 +14,7 @@
 //! | [`link`], [`relay`] | an emulated network, pure and as a UDP relay |
 
 pub mod args;
+pub mod arrivals;
 pub mod attack;
 pub mod client;
 pub mod clock;

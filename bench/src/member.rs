@@ -110,9 +110,10 @@ impl RunContext {
             };
             Publisher::new(config, self.args.audio, self.flows.clone())
         });
-        let plan = publisher
+        let mut plan = publisher
             .as_ref()
             .map_or_else(|| Subscriber::plan(self.args.publishers, self.args.audio), Publisher::plan);
+        plan.feedback = self.args.feedback_ms > 0;
         let mut connection = Connection::new(Instant::now(), self.local_ip, &plan)?;
         let offer = connection.offer(Instant::now())?;
         let request = session.offer(offer.clone(), tracks(&offer, &plan)).await?;
@@ -128,6 +129,7 @@ impl RunContext {
         };
         connection.accept(Instant::now(), &answer, &self.candidates)?;
         let negotiated = sections(&answer);
+        let transport_extension = connection.transport_extension();
         let role = match publisher {
             Some(mut publisher) => {
                 publisher.negotiated(&negotiated);
@@ -136,6 +138,9 @@ impl RunContext {
             None => {
                 let mut subscriber = Subscriber::new(self.args.fps, self.flows.clone());
                 subscriber.negotiated(&negotiated);
+                if let Some(extension) = transport_extension {
+                    subscriber.send_feedback(Duration::from_millis(self.args.feedback_ms), extension);
+                }
                 subscriber.set_slots(Instant::now(), &early_slots);
                 Role::Subscriber(Box::new(subscriber))
             }

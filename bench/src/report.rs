@@ -56,6 +56,7 @@ pub struct RunConfig {
     pub fps: u32,
     pub audio: bool,
     pub join_interval_ms: u64,
+    pub feedback_ms: u64,
     pub threads: usize,
     pub media_port: Option<u16>,
     pub seed: u64,
@@ -139,6 +140,8 @@ pub struct Feedback {
     pub nacked: u64,
     /// Key frames asked for.
     pub key_frames_asked: u64,
+    /// Transport-wide feedback sent.
+    pub transport_feedback: u64,
     /// Packets of padding only.
     pub padding: u64,
     /// Packets with an SSRC that no slot has.
@@ -292,7 +295,8 @@ impl fmt::Display for Report {
         row(
             "feedback",
             format!(
-                "{} nacked, {} key frames asked for, {} misdirected, {} unknown, {} undecryptable, {} complaints",
+                "{} transport-wide, {} nacked, {} key frames asked for, {} misdirected, {} unknown, {} undecryptable, {} complaints",
+                feedback.transport_feedback,
                 feedback.nacked,
                 feedback.key_frames_asked,
                 feedback.misdirected,

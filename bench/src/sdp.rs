@@ -23,6 +23,8 @@ pub struct MediaSection {
     pub rtx_payload_type: Option<u8>,
     /// The header extension that carries the mid.
     pub mid_extension: Option<u8>,
+    /// The header extension that carries the transport-wide number.
+    pub transport_extension: Option<u8>,
 }
 
 /// The sections of a description, in its order.
@@ -68,10 +70,13 @@ impl MediaSection {
             } else if codec.starts_with("rtx/") {
                 self.rtx_payload_type = self.rtx_payload_type.or(payload_type.parse().ok());
             }
-        } else if let Some((id, uri)) = line.strip_prefix("a=extmap:").and_then(|map| map.split_once(' '))
-            && uri.trim() == MID_URI
-        {
-            self.mid_extension = id.split('/').next().and_then(|id| id.parse().ok());
+        } else if let Some((id, uri)) = line.strip_prefix("a=extmap:").and_then(|map| map.split_once(' ')) {
+            let id = id.split('/').next().and_then(|id| id.parse().ok());
+            match uri.trim() {
+                MID_URI => self.mid_extension = id,
+                TRANSPORT_URI => self.transport_extension = id,
+                _ => {}
+            }
         }
     }
 }
@@ -121,6 +126,8 @@ impl CandidateRule {
 
 /// The mid's header extension (RFC 8843 section 15.1).
 pub const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+/// The transport-wide number's header extension (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 2).
+pub const TRANSPORT_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 #[cfg(test)]
 mod tests {
@@ -130,6 +137,7 @@ mod tests {
         a=candidate:1 1 udp 2130706431 127.0.0.1 7443 typ host\r\n\
         a=candidate:2 1 udp 2130706430 192.0.2.7 7443 typ host\r\n\
         a=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+        a=extmap:3/recvonly http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
         a=ssrc-group:FID 100 101\r\na=ssrc:100 cname:s\r\na=ssrc:101 cname:s\r\n\
         m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:1\r\n";
 
@@ -147,6 +155,7 @@ mod tests {
                 payload_type: Some(96),
                 rtx_payload_type: Some(97),
                 mid_extension: Some(4),
+                transport_extension: Some(3),
             }
         );
         assert_eq!((sections[1].kind, sections[1].rejected, sections[1].mid.as_str()), (None, true, "1"));

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::raw_packet::RawPacket;
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
 
+use crate::arrivals::Arrivals;
 use crate::clock::Clock;
 use crate::connection::{Connection, ConnectionPlan, WireSequence};
 use crate::flow::Flows;
@@ -34,6 +36,8 @@ pub struct SubscriberCounts {
     pub nacked: u64,
     /// Key frames asked for.
     pub key_frames_asked: u64,
+    /// Transport-wide feedback sent.
+    pub feedback: u64,
 }
 
 impl SubscriberCounts {
@@ -44,6 +48,7 @@ impl SubscriberCounts {
         self.padding += other.padding;
         self.nacked += other.nacked;
         self.key_frames_asked += other.key_frames_asked;
+        self.feedback += other.feedback;
     }
 }
 
@@ -55,6 +60,8 @@ pub struct Subscriber {
     flows: Arc<Flows>,
     fps: u32,
     counts: SubscriberCounts,
+    /// With the header extension that numbers what arrives.
+    arrivals: Option<(u8, Arrivals)>,
     connected: Option<Instant>,
     first_key_frame: Option<Instant>,
     next_report: Option<Instant>,
@@ -70,6 +77,7 @@ impl Subscriber {
             flows,
             fps,
             counts: SubscriberCounts::default(),
+            arrivals: None,
             connected: None,
             first_key_frame: None,
             next_report: None,
@@ -84,6 +92,11 @@ impl Subscriber {
             receive_audio: if audio { publishers } else { 0 },
             ..ConnectionPlan::default()
         }
+    }
+
+    /// Tells every `interval` what arrived, by the numbers in that header extension.
+    pub fn send_feedback(&mut self, interval: Duration, extension: u8) {
+        self.arrivals = Some((extension, Arrivals::new(interval)));
     }
 
     /// Makes a slot of every media section of the answer.
@@ -159,6 +172,11 @@ impl Subscriber {
 
     /// Takes a packet; ages of measured video packets go to `latency`, in microseconds.
     pub fn handle_rtp(&mut self, now: Instant, packet: &rtp::Packet, latency: &mut Histogram<u64>) {
+        if let Some((id, arrivals)) = &mut self.arrivals
+            && let Some([high, low]) = packet.header.get_extension(*id).as_deref()
+        {
+            arrivals.note(now, u16::from_be_bytes([*high, *low]));
+        }
         let Some((slot, retransmitted)) = self.by_ssrc.get(&packet.header.ssrc).copied() else {
             self.counts.unknown += 1;
             return;
@@ -208,7 +226,8 @@ impl Subscriber {
     /// When [`Subscriber::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let nacks = self.slots.iter().filter_map(Slot::next_nack);
-        nacks.chain(self.next_report).chain(self.next_key_frame_request).min()
+        let feedback = self.arrivals.as_ref().and_then(|(_, arrivals)| arrivals.poll_timeout());
+        nacks.chain(feedback).chain(self.next_report).chain(self.next_key_frame_request).min()
     }
 
     /// Sends reports, NACKs and key frame requests that are due.
@@ -220,6 +239,13 @@ impl Subscriber {
                 let nacks = nack_pairs_from_sequence_numbers(&numbers);
                 let nack = TransportLayerNack { sender_ssrc: OWN_SSRC, media_ssrc: slot.ssrc, nacks };
                 connection.send_rtcp(now, vec![Box::new(nack)]);
+            }
+        }
+        if let Some((_, arrivals)) = &mut self.arrivals {
+            let media = self.slots.first().map_or(0, |slot| slot.ssrc);
+            for packet in arrivals.feedback(now, OWN_SSRC, media) {
+                self.counts.feedback += 1;
+                connection.send_rtcp(now, vec![Box::new(RawPacket(packet))]);
             }
         }
         if self.next_report.is_some_and(|at| at <= now) {

@@ -88,6 +88,7 @@ impl CallPlan {
             fps: 30,
             audio: false,
             join_interval_ms: 30,
+            feedback_ms: 100,
             server_pid: args.server_pid,
             json: args.json,
             key: args.key.clone(),

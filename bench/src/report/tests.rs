@@ -16,6 +16,7 @@ fn report() -> Report {
             fps: 30,
             audio: false,
             join_interval_ms: 50,
+            feedback_ms: 100,
             threads: 1,
             media_port: None,
             seed: 1,

@@ -47,6 +47,8 @@ async fn everything_published_arrives_and_is_verified() {
     let audio = report.audio.as_ref().expect("audio was asked for");
     assert!(audio.received > 500 && audio.received == audio.expected, "{report}");
     assert_eq!(report.feedback.unknown_ssrc + report.feedback.complaints, 0, "{report}");
+    // Two seconds and more of feedback every 100 ms from each of three.
+    assert!(report.feedback.transport_feedback >= 3 * 20, "{report}");
     // The server may send before a client has made its keys of the handshake's last flight: a frame or two.
     assert!(report.feedback.undecryptable <= 3 * 20, "{report}");
     assert!(report.joins.join_ms.count == 3 && report.latency_us.count == report.video.received, "{report}");
@@ -55,9 +57,12 @@ async fn everything_published_arrives_and_is_verified() {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_arrives_over_ipv6() {
     let host = Host::start((Ipv6Addr::LOCALHOST, 0).into()).await.expect("two free ports on ::1");
-    let report = run(&host, &["--publishers", "2", "--subscribers", "2", "--max-loss", "0"]).await;
+    let report =
+        run(&host, &["--publishers", "2", "--subscribers", "2", "--max-loss", "0", "--feedback-ms", "0"])
+            .await;
     assert!(report.is_met(), "{report}");
     assert_eq!((report.joins.joined, report.video.streams_whole), (2, 4), "{report}");
+    assert_eq!(report.feedback.transport_feedback, 0, "none was negotiated: {report}");
     assert!(report.video.received > 500 && report.video.received == report.video.expected, "{report}");
 }
 
