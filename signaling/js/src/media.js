@@ -15,6 +15,7 @@ import { encodingsFor } from './encodings.js';
 import { SimmerError } from './errors.js';
 import { screenEncodings } from './screen.js';
 import { SilenceWatch } from './silence.js';
+import { allow, DEPENDENCY, prefer, REPAIRED_RID, RID } from './transceiver.js';
 
 /**
  * @typedef {import('./messages.js').Source} Source
@@ -551,40 +552,4 @@ export class Media extends EventTarget {
   #iceRestart = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-}
-
-const RID = 'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id';
-const REPAIRED_RID = 'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id';
-const DEPENDENCY = 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension';
-
-/**
- * Offers header extensions that the browser would not by itself. Chromium gives a new transceiver what was agreed on for those before it: without this,
- * simulcast could not begin beside slots, which have no use for rids.
- * @param {RTCRtpTransceiver} transceiver
- * @param {string[]} uris
- */
-function allow(transceiver, uris) {
-  const own = /** @type {RTCRtpTransceiver & Partial<HeaderExtensionControl>} */ (transceiver);
-  const extensions = own.getHeaderExtensionsToNegotiate?.() ?? [];
-  for (const extension of extensions) {
-    if (uris.includes(extension.uri)) extension.direction = 'sendrecv';
-  }
-  if (extensions.length > 0) own.setHeaderExtensionsToNegotiate?.(extensions);
-}
-
-/**
- * RTP Header Extension Control (W3C), which TypeScript does not know.
- * @typedef {{uri: string, direction: RTCRtpTransceiverDirection}} HeaderExtension
- * @typedef {object} HeaderExtensionControl
- * @property {() => HeaderExtension[]} getHeaderExtensionsToNegotiate
- * @property {(extensions: HeaderExtension[]) => void} setHeaderExtensionsToNegotiate
- */
-
-/**
- * A narrow offer is a small one.
- * @param {RTCRtpTransceiver} transceiver
- * @param {RTCRtpCodec[]} codecs
- */
-function prefer(transceiver, codecs) {
-  if (codecs.length > 0) transceiver.setCodecPreferences?.(codecs);
 }
