@@ -8,7 +8,9 @@
 //! | [`connection`], [`tap`], [`sdp`] | a peer connection on a socket of its own |
 //! | [`arrivals`] | transport-wide feedback |
 //! | [`publisher`], [`subscriber`], [`client`] | what clients do, and the threads that drive them |
-//! | [`signaling`], [`member`], [`fanout`] | sessions with the server, and the run they make |
+//! | [`scenario`], [`options`], [`objectives`] | what is played, how, and what must be achieved |
+//! | [`signaling`], [`member`], [`load`] | sessions with the server, and the run they make |
+//! | [`events`] | whether all members of a room are told the same |
 //! | [`measure`], [`findings`], [`report`] | what it cost, and what it comes to |
 //! | [`attack`] | attacks while an honest call runs |
 //! | [`link`], [`relay`] | an emulated network, pure and as a UDP relay |
@@ -19,16 +21,20 @@ pub mod attack;
 pub mod client;
 pub mod clock;
 pub mod connection;
-pub mod fanout;
+pub mod events;
 pub mod findings;
 pub mod flow;
 pub mod link;
+pub mod load;
 pub mod mark;
 pub mod measure;
 pub mod member;
+pub mod objectives;
+pub mod options;
 pub mod publisher;
 pub mod relay;
 pub mod report;
+pub mod scenario;
 pub mod sdp;
 pub mod signaling;
 pub mod source;
