@@ -351,8 +351,10 @@ impl ClientLoop {
             if let Some(publisher) = &mut driven.client.publisher {
                 publisher.measure(measuring);
             }
-            if let Some(subscriber) = driven.client.subscriber.as_mut().filter(|_| measuring) {
-                subscriber.open_window();
+            match (&mut driven.client.subscriber, measuring) {
+                (Some(subscriber), true) => subscriber.open_window(),
+                (Some(subscriber), false) => subscriber.close_window(),
+                (None, _) => {}
             }
         }
     }
@@ -409,6 +411,12 @@ impl Driven {
                     rtp += 1;
                     if let Some(subscriber) = subscriber {
                         subscriber.handle_rtp(now, &packet, meters);
+                    }
+                }
+                Inbound::Sealed(header) => {
+                    rtp += 1;
+                    if let Some(subscriber) = subscriber {
+                        subscriber.handle_sealed(now, header);
                     }
                 }
                 Inbound::Rtcp(packets) => {

@@ -232,7 +232,7 @@ impl Findings {
             pid: self.options.server_pid?,
             cpu_s: cpu_us / 1e6,
             cpu_percent: cpu_us / 1e4 / seconds,
-            us_per_packet,
+            us_per_packet: if packets > 0 { us_per_packet } else { 0.0 },
             packets_per_s: packets as f64 / seconds,
             join_cpu_ms: joining_us.max(0.0) / 1000.0 / joined,
             kib_per_member: after.rss_kib.saturating_sub(start.rss_kib) as f64 / joined,

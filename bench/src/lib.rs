@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | [`mark`], [`source`], [`flow`] | media with its own account of itself, and what was sent of it |
 //! | [`verify`] | the check of one received stream |
-//! | [`connection`], [`tap`], [`sdp`] | a peer connection on a socket of its own |
+//! | [`connection`], [`tap`], [`sealed`], [`sdp`] | a peer connection on a socket of its own |
 //! | [`arrivals`] | transport-wide feedback |
 //! | [`publisher`], [`subscriber`], [`client`] | what clients do, and the threads that drive them |
 //! | [`scenario`], [`options`], [`objectives`] | what is played, how, and what must be achieved |
@@ -36,6 +36,7 @@ pub mod relay;
 pub mod report;
 pub mod scenario;
 pub mod sdp;
+pub mod sealed;
 pub mod signaling;
 pub mod source;
 pub mod subscriber;

@@ -50,11 +50,13 @@ fn run(args: PlayArgs) -> Result<bool> {
 /// Whether every objective is met.
 #[allow(clippy::print_stdout, reason = "the report is the program's output")]
 fn play(scenario: Scenario, options: RunOptions) -> Result<bool> {
-    let json = options.json;
+    let (json, rows) = (options.json, options.rows.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(load::play(scenario, options))?.report();
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
+    } else if let Some(name) = rows {
+        println!("{}", report.rows(&name));
     } else {
         println!("{report}");
     }

@@ -182,6 +182,7 @@ impl RunContext {
             receive_video: video,
             receive_audio: audio,
             feedback: self.scenario.feedback_ms > 0,
+            sealed: group.sealed,
             ..publisher.as_ref().map(Publisher::plan).unwrap_or_default()
         };
         let mut connection = Connection::new(Instant::now(), self.local_ip, &plan)?;

@@ -16,6 +16,9 @@ pub struct RunOptions {
     /// Writes the report as JSON to standard output, in place of the table.
     #[arg(long)]
     pub json: bool,
+    /// Writes the objectives as rows of a Markdown table, each beginning with this name, in place of the report.
+    #[arg(long, value_name = "NAME")]
+    pub rows: Option<String>,
     /// The server's key, to sign tokens with; by default the sample key of development servers.
     #[arg(long, env = "SIMMER_KEY", hide_env_values = true)]
     pub key: Option<String>,

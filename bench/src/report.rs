@@ -282,6 +282,24 @@ impl Percentiles {
 }
 
 impl Report {
+    /// The objectives that were asked for, as rows of a Markdown table: name, what, goal, figure. The last row tells
+    /// that the bench kept up, or why its figures are doubtful.
+    pub fn rows(&self, name: &str) -> String {
+        let mut rows = String::new();
+        for objective in self.objectives.iter().filter(|objective| !objective.met || !objective.always) {
+            let verdict = if objective.met { "" } else { " **missed**" };
+            rows += &format!(
+                "| {name} | {} | {} | {:.2}{verdict} |\n",
+                objective.name, objective.limit, objective.value
+            );
+        }
+        let doubts = if self.warnings.is_empty() { "none".to_owned() } else { self.warnings.join("; ") };
+        rows + &format!(
+            "| {name} | the bench, in percent of a processor; doubts | 70 | {:.1}; {doubts} |",
+            self.bench.cpu_percent
+        )
+    }
+
     /// Whether every objective is met.
     pub fn is_met(&self) -> bool {
         self.objectives.iter().all(|objective| objective.met)

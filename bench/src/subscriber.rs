@@ -18,6 +18,7 @@ use crate::connection::{Connection, WireSequence};
 use crate::flow::{Flow, Flows};
 use crate::mark::Mark;
 use crate::sdp::MediaSection;
+use crate::sealed::SealedHeader;
 use crate::source::{AUDIO_CLOCK, MediaKind, VIDEO_CLOCK};
 use crate::verify::{Received, Seen, SeenWindow, StreamCounts, StreamVerifier};
 
@@ -166,6 +167,9 @@ impl Subscriber {
                 missing: BTreeMap::new(),
                 whole: false,
                 window: None,
+                sealed: false,
+                sealed_window: (0, 0),
+                sealed_end: None,
                 clock: None,
                 offset_us: None,
                 report: ReportState::default(),
@@ -198,6 +202,15 @@ impl Subscriber {
     pub fn open_window(&mut self) {
         for slot in &mut self.slots {
             slot.window = slot.content.map(|publisher| (publisher, slot.verifier.counts().measured));
+            slot.sealed_window = slot.sealed_so_far();
+            slot.sealed_end = None;
+        }
+    }
+
+    /// The measuring window ends.
+    pub fn close_window(&mut self) {
+        for slot in &mut self.slots {
+            slot.sealed_end = Some(slot.sealed_so_far());
         }
     }
 
@@ -219,6 +232,12 @@ impl Subscriber {
             let mut delivery = Delivery { streams, whole: whole.min(streams), ..Delivery::default() };
             for slot in slots {
                 let Some((publisher, before)) = slot.window else { continue };
+                if slot.sealed {
+                    let (begin, end) = (slot.sealed_window, slot.sealed_end.unwrap_or(slot.sealed_so_far()));
+                    delivery.expected += end.0 - begin.0;
+                    delivery.received += end.1 - begin.1;
+                    continue;
+                }
                 delivery.expected += self.flows.flow(publisher, kind).map_or(0, Flow::measured);
                 delivery.received += slot.verifier.counts().measured - before;
             }
@@ -296,6 +315,27 @@ impl Subscriber {
         }
         if verdict.measured && verdict.mark.index == 0 && !retransmitted {
             self.compare_clocks(index, &verdict.mark, packet.header.timestamp, meters);
+        }
+    }
+
+    /// Takes a packet that is not opened: what can be told of it is whether its stream has gaps.
+    pub fn handle_sealed(&mut self, now: Instant, header: SealedHeader) {
+        if let (Some((_, arrivals)), Some(number)) = (&mut self.arrivals, header.transport_number) {
+            arrivals.note(now, number);
+        }
+        let Some((slot, false)) = self.by_ssrc.get(&header.ssrc).copied() else { return };
+        let Some(slot) = self.slots.get_mut(slot) else { return };
+        let number = slot.sequence.extend(header.sequence_number);
+        if slot.seen.insert(number) == Seen::Before {
+            return;
+        }
+        slot.report.first.get_or_insert(number);
+        slot.report.received += 1;
+        slot.sealed = true;
+        if !slot.whole {
+            slot.whole = true;
+            self.first_media.get_or_insert(now);
+            self.look_for_complete(now);
         }
     }
 
@@ -398,6 +438,12 @@ struct Slot {
     whole: bool,
     /// The publisher shown since the window began, and what was measured before.
     window: Option<(u32, u64)>,
+    /// Whether packets are not opened.
+    sealed: bool,
+    /// The highest number and the count of packets at the window's beginning, of one that is sealed.
+    sealed_window: (u64, u64),
+    /// The same at its end.
+    sealed_end: Option<(u64, u64)>,
     /// The last sender report: its time in microseconds, and the RTP timestamp at that time.
     clock: Option<(i64, u32)>,
     /// What that clock shows more than the publisher's.
@@ -449,6 +495,10 @@ impl Slot {
             let first = (before + 1).max(number.saturating_sub(MAX_MISSING));
             report_gap(&mut self.missing, first..number, now);
         }
+    }
+
+    fn sealed_so_far(&self) -> (u64, u64) {
+        (self.sequence.highest().unwrap_or_default(), self.report.received)
     }
 
     fn clock_rate(&self) -> i64 {

@@ -87,6 +87,17 @@ fn the_json_has_the_documented_fields() {
 }
 
 #[test]
+fn rows_tell_goal_and_figure_of_what_was_asked_for() {
+    let mut report = report();
+    report.objectives = Limits { max_us_per_packet: Some(1.0), ..Limits::default() }.judge(&report);
+    let rows = report.rows("1 to 50");
+    assert!(rows.contains("| 1 to 50 | server time a packet in us | 1 | 1.25 **missed** |"), "{rows}");
+    assert!(rows.contains("| 1 to 50 | members that did not join or stay | 0 | 1.00 **missed** |"), "{rows}");
+    assert!(!rows.contains("corrupt"), "what always holds is told only when it does not: {rows}");
+    assert!(rows.contains("the bench was busy"), "{rows}");
+}
+
+#[test]
 fn one_missed_objective_is_a_missed_run() {
     let mut report = report();
     assert!(!report.is_met());

@@ -125,6 +125,20 @@ async fn in_a_meeting_everybody_sees_and_hears_all_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_counts_what_it_does_not_open() {
+    let host = start().await;
+    let counts = ["--count", "fan=1", "--count", "crowd=3"];
+    let report = play(&host, &[&["crowd", "--warmup", "0", "--duration", "2"], &counts[..]].concat()).await;
+    assert!(report.is_met(), "{report}");
+    let verified = report.latency_us.count;
+    assert!(verified > 200, "{report}");
+    // All four have the same, give or take what is on its way at the window's ends; one of them is verified.
+    assert!(video(&report).received.abs_diff(verified * 4) < 3 * 40, "{report}");
+    assert_eq!(video(&report).streams_whole, 4, "{report}");
+    assert!(report.feedback.transport_feedback >= 4 * 20, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn listeners_hear_all_speakers() {
     let host = start().await;
     let counts = ["--count", "speaker=3", "--count", "listener=2"];
