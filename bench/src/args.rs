@@ -27,6 +27,8 @@ pub enum Command {
     Fanout(FanoutArgs),
     /// A scenario: who comes into which rooms, sends, sees and says what.
     Run(PlayArgs),
+    /// The saturation point: ever more members of a scenario, step by step, until a limit is passed.
+    Ramp(RampArgs),
     /// Attacks of every family, one after the other, while an honest call runs that must not notice.
     Attack(AttackArgs),
     /// A UDP relay in front of a media port that delays, loses and reorders.
@@ -132,12 +134,61 @@ impl PlayArgs {
         scenario.duration_s = self.duration.unwrap_or(scenario.duration_s);
         scenario.warmup_s = self.warmup.unwrap_or(scenario.warmup_s);
         scenario.feedback_ms = self.feedback_ms.unwrap_or(scenario.feedback_ms);
-        for (name, count) in &self.count {
-            let group = scenario.groups.iter_mut().find(|group| group.name == *name);
-            group.with_context(|| format!("there is no group {name}"))?.count = *count;
-        }
-        scenario.check()?;
+        set_counts(&mut scenario, &self.count)?;
         Ok(Some(scenario))
+    }
+}
+
+/// What `ramp` searches. The limits are the objectives; where none is named, 0.5 % of loss, joins of a second and packets of
+/// 50 ms are too much.
+#[derive(Clone, Debug, Args)]
+pub struct RampArgs {
+    /// A shipped scenario's name, or the path of a TOML file.
+    #[arg(default_value = "crowd")]
+    pub scenario: String,
+    /// The group that grows in each room; the last that publishes nothing by default.
+    #[arg(long, conflicts_with = "rooms")]
+    pub group: Option<String>,
+    /// Rooms grow in number, each with all groups, in place of a group.
+    #[arg(long)]
+    pub rooms: bool,
+    /// The first size.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub from: u32,
+    /// The last size.
+    #[arg(long, default_value_t = 480, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub to: u32,
+    /// How much larger each size is than the one before.
+    #[arg(long, default_value_t = 1.4, value_parser = parse_factor)]
+    pub factor: f64,
+    /// Seconds that each size is measured.
+    #[arg(long, default_value_t = 5.0)]
+    pub step_s: f64,
+    /// Seconds between the last arrival of a size and its measuring.
+    #[arg(long, default_value_t = 1.0)]
+    pub settle_s: f64,
+    /// The objective: so many members at least must pass no limit.
+    #[arg(long)]
+    pub min_members: Option<u64>,
+    /// Changes how many members another group has.
+    #[arg(long, value_name = "GROUP=COUNT", value_parser = parse_count)]
+    pub count: Vec<(String, u32)>,
+    /// How it is run.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+impl RampArgs {
+    /// The scenario as it was asked for.
+    ///
+    /// # Errors
+    /// A scenario that is not there or cannot be run, or a group that it has not.
+    pub fn scenario(&self) -> Result<Scenario> {
+        ensure!(self.from <= self.to, "--from is larger than --to");
+        ensure!(self.step_s > 0.0 && self.settle_s >= 0.0, "seconds are not negative");
+        let mut scenario = Scenario::load(&self.scenario)?;
+        set_counts(&mut scenario, &self.count)?;
+        Ok(scenario)
     }
 }
 
@@ -334,6 +385,18 @@ pub(crate) fn parse_bitrate(text: &str) -> Result<u32, String> {
         return Err("from 50k to 100M".to_owned());
     }
     Ok(rate as u32)
+}
+
+fn set_counts(scenario: &mut Scenario, counts: &[(String, u32)]) -> Result<()> {
+    for (name, count) in counts {
+        let group = scenario.groups.iter_mut().find(|group| group.name == *name);
+        group.with_context(|| format!("there is no group {name}"))?.count = *count;
+    }
+    scenario.check()
+}
+
+fn parse_factor(text: &str) -> Result<f64, String> {
+    parse_within(text, 1.01..=10.0)
 }
 
 fn parse_count(text: &str) -> Result<(String, u32), String> {

@@ -10,6 +10,7 @@
 //! | [`publisher`], [`subscriber`], [`client`] | what clients do, and the threads that drive them |
 //! | [`scenario`], [`options`], [`objectives`] | what is played, how, and what must be achieved |
 //! | [`signaling`], [`member`], [`load`] | sessions with the server, and the run they make |
+//! | [`ramp`] | the search for the saturation point |
 //! | [`events`] | whether all members of a room are told the same |
 //! | [`measure`], [`findings`], [`report`] | what it cost, and what it comes to |
 //! | [`attack`] | attacks while an honest call runs |
@@ -32,6 +33,7 @@ pub mod member;
 pub mod objectives;
 pub mod options;
 pub mod publisher;
+pub mod ramp;
 pub mod relay;
 pub mod report;
 pub mod scenario;

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser as _;
-use simmer_bench::args::{AttackArgs, Cli, Command, LinkArgs, PlayArgs};
+use simmer_bench::args::{AttackArgs, Cli, Command, LinkArgs, PlayArgs, RampArgs};
 use simmer_bench::attack;
 use simmer_bench::load;
 use simmer_bench::options::RunOptions;
+use simmer_bench::ramp;
 use simmer_bench::relay::{Control, Relay};
 use simmer_bench::scenario::Scenario;
 use tracing_subscriber::EnvFilter;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Fanout(args) => play(args.scenario(), args.options),
         Command::Run(args) => run(args),
+        Command::Ramp(args) => climb(args),
         Command::Attack(args) => run_attack(&args),
         Command::Link(args) => run_link(&args).map(|()| true),
     };
@@ -57,6 +59,20 @@ fn play(scenario: Scenario, options: RunOptions) -> Result<bool> {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(name) = rows {
         println!("{}", report.rows(&name));
+    } else {
+        println!("{report}");
+    }
+    Ok(report.is_met())
+}
+
+/// Whether enough members were held.
+#[allow(clippy::print_stdout, reason = "the report is the program's output")]
+fn climb(args: RampArgs) -> Result<bool> {
+    let json = args.options.json;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(ramp::run(args))?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{report}");
     }

@@ -137,7 +137,7 @@ impl Limits {
 pub struct Objective {
     /// What.
     pub name: &'static str,
-    /// The most it may be.
+    /// The most it may be, or the least.
     pub limit: f64,
     /// What it was.
     pub value: f64,
@@ -152,6 +152,11 @@ impl Objective {
     /// `value` must be at most `limit`.
     pub fn at_most(name: &'static str, value: f64, limit: f64) -> Self {
         Self { name, limit, value, met: value <= limit, always: false }
+    }
+
+    /// `value` must be at least `limit`.
+    pub fn at_least(name: &'static str, value: f64, limit: f64) -> Self {
+        Self { name, limit, value, met: value >= limit, always: false }
     }
 
     fn always(name: &'static str, value: f64) -> Self {

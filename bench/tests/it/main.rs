@@ -13,6 +13,7 @@ use simmer_bench::args::{Cli, Command, FanoutArgs, PlayArgs};
 use simmer_bench::attack;
 use simmer_bench::link::LinkConfig;
 use simmer_bench::load;
+use simmer_bench::ramp::{self, RampReport};
 use simmer_bench::relay::Relay;
 use simmer_bench::report::{Media, Report};
 use simmer_bench::scenario::Scenario;
@@ -195,6 +196,34 @@ async fn who_only_connects_is_counted_by_connections() {
     let report = play(&host, &words).await;
     assert!(report.is_met(), "{report}");
     assert_eq!((report.joins.joined, report.joins.join_ms.count), (5, 5), "{report}");
+}
+
+async fn ramp(host: &Host, words: &[&str]) -> RampReport {
+    let words =
+        ["simmer-bench", "ramp", "--step-s", "0.5", "--settle-s", "0", "--threads", "1"].iter().chain(words);
+    let Command::Ramp(mut args) = Cli::try_parse_from(words).expect("valid words").command else {
+        panic!("ramp was asked for")
+    };
+    args.options.url = format!("http://{}", host.address);
+    ramp::run(args).await.expect("it measures")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_grow_until_a_limit_is_passed_or_none_is_left() {
+    let host = start().await;
+    let generous = ["--max-join-p95-ms", "60000", "--max-latency-p99-ms", "60000", "--max-loss", "50"];
+    let sizes =
+        ["crowd", "--count", "fan=1", "--from", "1", "--to", "4", "--factor", "2", "--min-members", "6"];
+    let report = ramp(&host, &[&generous[..], &sizes[..]].concat()).await;
+    let members: Vec<u64> = report.steps.iter().map(|step| step.members).collect();
+    assert_eq!((members, report.saturation.as_ref()), (vec![3, 4, 6], None), "{report}");
+    assert!(report.is_met() && report.steps.iter().all(|step| step.packets_per_s > 10.0), "{report}");
+    // No packet is that fast: the first step passes the limit and is the last.
+    let impatient = ["--max-latency-p50-ms", "0.000001", "--min-members", "3"];
+    let report = ramp(&host, &[&sizes[..9], &impatient[..]].concat()).await;
+    let found = report.saturation.as_ref().expect("a limit was passed");
+    assert_eq!((report.steps.len(), found.held, found.passed), (1, 0, 3), "{report}");
+    assert!(!report.is_met(), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
