@@ -12,7 +12,7 @@
 //! | [`signaling`], [`member`], [`load`] | sessions with the server, and the run they make |
 //! | [`ramp`] | the search for the saturation point |
 //! | [`events`] | whether all members of a room are told the same |
-//! | [`measure`], [`findings`], [`report`] | what it cost, and what it comes to |
+//! | [`measure`], [`findings`], [`report`], [`html`] | what it cost, what it comes to, and how it looks |
 //! | [`attack`] | attacks while an honest call runs |
 //! | [`link`], [`relay`] | an emulated network, pure and as a UDP relay |
 
@@ -25,6 +25,7 @@ pub mod connection;
 pub mod events;
 pub mod findings;
 pub mod flow;
+pub mod html;
 pub mod link;
 pub mod load;
 pub mod mark;

@@ -1,11 +1,12 @@
 //! `simmer-bench`: exit code 0 when every objective is met, 1 when one is missed, 2 when the run failed.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use simmer_bench::args::{AttackArgs, Cli, Command, LinkArgs, PlayArgs, RampArgs};
 use simmer_bench::attack;
@@ -52,9 +53,10 @@ fn run(args: PlayArgs) -> Result<bool> {
 /// Whether every objective is met.
 #[allow(clippy::print_stdout, reason = "the report is the program's output")]
 fn play(scenario: Scenario, options: RunOptions) -> Result<bool> {
-    let (json, rows) = (options.json, options.rows.clone());
+    let (json, rows, html) = (options.json, options.rows.clone(), options.html.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(load::play(scenario, options))?.report();
+    write_page(html, || simmer_bench::html::run_page(&report))?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(name) = rows {
@@ -68,15 +70,22 @@ fn play(scenario: Scenario, options: RunOptions) -> Result<bool> {
 /// Whether enough members were held.
 #[allow(clippy::print_stdout, reason = "the report is the program's output")]
 fn climb(args: RampArgs) -> Result<bool> {
-    let json = args.options.json;
+    let (json, html) = (args.options.json, args.options.html.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(ramp::run(args))?;
+    write_page(html, || simmer_bench::html::ramp_page(&report))?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{report}");
     }
     Ok(report.is_met())
+}
+
+/// Writes the report as HTML, if that was asked for.
+fn write_page(file: Option<PathBuf>, page: impl FnOnce() -> String) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    std::fs::write(&file, page()).with_context(|| format!("writing {}", file.display()))
 }
 
 /// Whether every promise is kept.

@@ -1,5 +1,7 @@
 //! How a run is made, whatever is played.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::objectives::Limits;
@@ -16,6 +18,9 @@ pub struct RunOptions {
     /// Writes the report as JSON to standard output, in place of the table.
     #[arg(long)]
     pub json: bool,
+    /// Writes the report with plots to this file, as HTML.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Writes the objectives as rows of a Markdown table, each beginning with this name, in place of the report.
     #[arg(long, value_name = "NAME")]
     pub rows: Option<String>,

@@ -472,4 +472,4 @@ impl Media {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::objectives::Limits;
 
-fn report() -> Report {
+pub(crate) fn report() -> Report {
     Report {
         schema: 2,
         tool: "simmer-bench",
