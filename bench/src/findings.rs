@@ -106,6 +106,8 @@ pub struct Findings {
     pub interrupted: bool,
     /// `slots` messages that came.
     pub slot_updates: u64,
+    /// Pictures that the server began to hold back.
+    pub pauses: u64,
     /// Refusals and media losses.
     pub complaints: u64,
     /// What members were told of their rooms.
@@ -167,6 +169,7 @@ impl Findings {
                 misdirected: sums.subscribers.misdirected,
                 undecryptable: sums.wire.rtp.saturating_sub(sums.wire.opened + sums.wire.duplicates),
                 slot_updates: self.slot_updates,
+                pauses: self.pauses,
                 complaints: self.complaints,
             },
             server,

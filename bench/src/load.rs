@@ -94,6 +94,7 @@ impl Load {
             phase: phases,
             events: Arc::new(EventLogs::new()),
             slot_updates: AtomicU64::new(0),
+            pauses: AtomicU64::new(0),
             complaints: AtomicU64::new(0),
             scenario,
         });
@@ -272,6 +273,7 @@ impl Load {
             window,
             interrupted,
             slot_updates: context.slot_updates.into_inner(),
+            pauses: context.pauses.into_inner(),
             complaints: context.complaints.into_inner(),
             events: context.events.counts(),
             samples: self.samples,

@@ -50,6 +50,8 @@ pub struct RunContext {
     pub events: Arc<EventLogs>,
     /// Counts `slots` messages.
     pub slot_updates: AtomicU64,
+    /// Counts pictures that the server began to hold back.
+    pub pauses: AtomicU64,
     /// Counts refusals and media losses.
     pub complaints: AtomicU64,
 }
@@ -172,6 +174,7 @@ impl RunContext {
             }
         }
         session.end_events();
+        self.pauses.fetch_add(session.pauses(), Ordering::Relaxed);
         session.leave().await
     }
 

@@ -33,6 +33,10 @@ pub struct Limits {
     #[arg(long, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_av_offset_ms: Option<f64>,
+    /// Pictures that the server began to hold back; 0 where the scenario has no link with a rate.
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pauses: Option<f64>,
     /// Events that a member missed, got twice or got different from others.
     #[arg(long, value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +74,7 @@ impl Limits {
             max_latency_p99_ms: self.max_latency_p99_ms.or(other.max_latency_p99_ms),
             max_freezes: self.max_freezes.or(other.max_freezes),
             max_av_offset_ms: self.max_av_offset_ms.or(other.max_av_offset_ms),
+            max_pauses: self.max_pauses.or(other.max_pauses),
             max_events_amiss: self.max_events_amiss.or(other.max_events_amiss),
             max_event_p99_ms: self.max_event_p99_ms.or(other.max_event_p99_ms),
             max_us_per_packet: self.max_us_per_packet.or(other.max_us_per_packet),
@@ -99,6 +104,11 @@ impl Limits {
             Objective::always("breaks in sequence", breaks),
             Objective::always("misdirected packets", report.feedback.misdirected as f64),
         ];
+        // Loss is of what was sent: where lines are wide, all of it must be.
+        let narrow = report.config.scenario.link.is_some_and(|link| link.rate.is_some());
+        if !narrow && self.max_pauses.is_none() {
+            objectives.push(Objective::always("pictures held back", report.feedback.pauses as f64));
+        }
         // What was to be judged and could not be measured is missed.
         let server =
             |of: fn(&crate::report::ServerCost) -> f64| report.server.as_ref().map_or(f64::INFINITY, of);
@@ -113,6 +123,7 @@ impl Limits {
             ("latency p99 in ms", self.max_latency_p99_ms, report.latency_us.p99 / 1000.0),
             ("freezes", self.max_freezes, sum(|media| media.freezes)),
             ("distance of picture and sound in ms", self.max_av_offset_ms, report.av_offset_ms.max),
+            ("pictures held back", self.max_pauses, report.feedback.pauses as f64),
             ("events amiss", self.max_events_amiss, report.events.amiss() as f64),
             ("event p99 in ms", self.max_event_p99_ms, report.events.event_ms.p99),
             ("server time a packet in us", self.max_us_per_packet, server(|server| server.us_per_packet)),

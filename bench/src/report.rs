@@ -161,6 +161,8 @@ pub struct Feedback {
     pub undecryptable: u64,
     /// `slots` messages that came.
     pub slot_updates: u64,
+    /// Pictures that the server began to hold back, since it saw no room on a line; they are not measured.
+    pub pauses: u64,
     /// Refusals and media losses the server told of.
     pub complaints: u64,
 }
@@ -369,10 +371,11 @@ impl fmt::Display for Report {
         row(
             "feedback",
             format!(
-                "{} transport-wide, {} nacked, {} key frames asked for, {} misdirected, {} unknown, {} undecryptable, {} complaints",
+                "{} transport-wide, {} nacked, {} key frames asked for, {} pauses, {} misdirected, {} unknown, {} undecryptable, {} complaints",
                 feedback.transport_feedback,
                 feedback.nacked,
                 feedback.key_frames_asked,
+                feedback.pauses,
                 feedback.misdirected,
                 feedback.unknown_ssrc,
                 feedback.undecryptable,

@@ -1,6 +1,6 @@
 //! One client's session with the server: the protocol's client side, as far as the bench needs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -165,6 +165,11 @@ impl Session {
         Ok(id)
     }
 
+    /// How often the server held a picture back.
+    pub fn pauses(&self) -> u64 {
+        self.room.pauses
+    }
+
     /// The run has come to its end, as far as this member's events are concerned.
     pub fn end_events(&mut self) {
         if let Some((logs, follower)) = self.log.take() {
@@ -232,6 +237,10 @@ struct RoomView {
     publications: BTreeMap<String, Publication>,
     /// The last event before those that come.
     seq: u64,
+    /// Mids of slots whose picture the server holds back, since the line has no room for it.
+    paused: BTreeSet<String>,
+    /// How often that began.
+    pauses: u64,
 }
 
 /// Publications that are to be seen and heard, the most important first.
@@ -269,17 +278,21 @@ impl RoomView {
         match message {
             ServerMessage::Answer(answer) => Update::Answer(answer.re, answer.sdp),
             ServerMessage::Slots(slots) => {
+                let slots = slots.slots;
+                let paused: BTreeSet<String> =
+                    slots.iter().filter(|slot| slot.paused).map(|slot| slot.mid.clone()).collect();
+                self.pauses += paused.difference(&self.paused).count() as u64;
+                self.paused = paused;
                 let shown = |id: String| {
                     let publication = self.publications.get(&id)?;
                     self.publishers.get(&publication.participant).copied()
                 };
-                Update::Slots(
-                    slots
-                        .slots
-                        .into_iter()
-                        .map(|slot| (slot.mid, slot.publication.and_then(shown)))
-                        .collect(),
-                )
+                // A picture that is held back is not shown.
+                let content = slots.into_iter().map(|slot| {
+                    let publication = slot.publication.filter(|_| !slot.paused);
+                    (slot.mid, publication.and_then(shown))
+                });
+                Update::Slots(content.collect())
             }
             ServerMessage::Event(event) => match event.body {
                 EventBody::Joined { participant } => {
@@ -346,6 +359,12 @@ mod tests {
         let expected =
             [("3", Some(1)), ("4", None), ("5", Some(0))].map(|(mid, shown)| (mid.to_owned(), shown));
         assert_eq!(apply(&mut room, slots), Update::Slots(expected.to_vec()));
+        let held_back =
+            json!({"type": "slots", "slots": [{"mid": "5", "publication": "pA-0", "paused": true}]});
+        for _ in 0..2 {
+            assert_eq!(apply(&mut room, held_back.clone()), Update::Slots(vec![("5".into(), None)]));
+        }
+        assert_eq!(room.pauses, 1, "told twice, begun once");
     }
 
     #[test]

@@ -190,7 +190,10 @@ impl Subscriber {
             let slot = self.slots.iter_mut().find(|slot| slot.mid == *mid);
             if let Some(slot) = slot.filter(|slot| slot.content != *content) {
                 slot.content = *content;
-                slot.content_since = Some(now);
+                // What comes after a pause or a change goes on from nothing; a first picture may be here already.
+                if slot.content_since.replace(now).is_some() {
+                    slot.verifier.restart();
+                }
                 slot.window = None;
                 slot.clock = None;
                 slot.offset_us = None;

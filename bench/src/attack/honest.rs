@@ -130,6 +130,7 @@ impl CallPlan {
             notices,
             phase,
             slot_updates: AtomicU64::new(0),
+            pauses: AtomicU64::new(0),
             complaints: AtomicU64::new(0),
         })
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::objectives::Limits;
+use crate::scenario::Link;
 
 pub(crate) fn report() -> Report {
     Report {
@@ -144,6 +145,14 @@ fn limits_are_judged_and_the_command_line_goes_first() {
     assert!(named("server time a join in ms").is_some_and(|join| !join.met));
     assert!(named("members that did not join or stay").is_some_and(|missing| !missing.met), "49 of 50");
     assert!(named("latency p99 in ms").is_none(), "nobody asked for it");
+    report.feedback.pauses = 1;
+    let held_back = |report: &Report| {
+        let judged = typed.judge(report);
+        judged.into_iter().find(|objective| objective.name == "pictures held back")
+    };
+    assert!(held_back(&report).is_some_and(|objective| !objective.met), "the lines are wide");
+    report.config.scenario.link = Some(Link { rate: Some(1_000_000), ..Link::default() });
+    assert!(held_back(&report).is_none(), "a narrow line has no room for everything");
     report.server = None;
     let judged = typed.judge(&report);
     let cost = judged.iter().find(|objective| objective.name == "server time a join in ms");

@@ -126,6 +126,11 @@ fn only_slots_that_show_the_same_publisher_throughout_are_measured() {
     subscriber.set_slots(now, &[("0".into(), None)]);
     subscriber.set_slots(now, &[("0".into(), Some(0))]);
     assert_eq!(subscriber.delivery().0.expected, 0, "it was somebody else's for a while");
+    // After that the server's clock may stand elsewhere.
+    let mut later = packets[packets.len() - 1].clone();
+    later.header.timestamp = later.header.timestamp.wrapping_add(4711);
+    subscriber.handle_rtp(now, &later, &mut Meters::new());
+    assert_eq!(subscriber.streams().0.timestamp_breaks, 0);
 }
 
 /// A sender report that says that `rtp_time` was `ms` after some second.
