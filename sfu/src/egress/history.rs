@@ -122,7 +122,7 @@ pub enum NotAgain {
 /// The last numbers of one slot, and how much of it may be sent again.
 #[derive(Debug, Default)]
 pub struct SentHistory {
-    /// By number, modulo [`SENT_PACKETS`]; empty before the first packet.
+    /// By number, modulo their count: a power of two, as many as are sent before [`DEADLINE`], within bounds. None before the first packet.
     entries: Vec<Option<Entry>>,
     highest: Option<u64>,
     /// Bytes that may still be spent on retransmissions; a share of what is sent is added.
@@ -144,10 +144,14 @@ impl SentHistory {
     #[inline]
     pub fn on_sent(&mut self, now: Instant, sent: Sent, bytes: usize) {
         if self.entries.is_empty() {
-            self.entries.resize(SENT_PACKETS, None);
+            self.entries.resize(FEWEST_SENT, None);
             self.budget = BUDGET_AT_FIRST;
         }
-        let place = &mut self.entries[(sent.sequence % SENT_PACKETS as u64) as usize];
+        while self.drives_out(now, sent.sequence) {
+            self.grow();
+        }
+        let at = self.at(sent.sequence);
+        let place = &mut self.entries[at];
         if place.is_none_or(|kept| kept.sent.sequence <= sent.sequence) {
             *place = Some(Entry { sent, bytes: bytes as u32, at: now, resent: None, copies: 0 });
         }
@@ -166,11 +170,14 @@ impl SentHistory {
         copies: usize,
         asked: bool,
     ) -> Result<(Sent, usize), NotAgain> {
-        let at = usize::from(sequence) % SENT_PACKETS;
-        let entry = self.entries.get_mut(at).and_then(Option::as_mut).ok_or(NotAgain::Unknown)?;
+        let at = self.at(sequence.into());
+        let (highest, wanted) = (self.highest.unwrap_or(0), self.extend(sequence));
+        let Some(entry) = self.entries.get_mut(at).and_then(Option::as_mut) else {
+            // More than half of the numbers back is rather ahead.
+            let long_ago = (FEWEST_SENT as u64..32_768).contains(&(highest - wanted));
+            return Err(if long_ago { NotAgain::TooLate } else { NotAgain::Unknown });
+        };
         if entry.sent.sequence as u16 != sequence {
-            let highest = self.highest.unwrap_or(0);
-            let wanted = highest.saturating_sub(u64::from((highest as u16).wrapping_sub(sequence)));
             // What stands in its place is newer, or still the one before it: that has not been sent yet.
             return Err(if entry.sent.sequence > wanted { NotAgain::TooLate } else { NotAgain::Unknown });
         }
@@ -191,7 +198,8 @@ impl SentHistory {
 
     /// A repair went out.
     pub fn on_copy(&mut self, sequence: u64) {
-        let place = self.entries.get_mut((sequence % SENT_PACKETS as u64) as usize);
+        let at = self.at(sequence);
+        let place = self.entries.get_mut(at);
         if let Some(entry) = place.and_then(Option::as_mut).filter(|entry| entry.sent.sequence == sequence) {
             entry.copies = entry.copies.saturating_add(1);
         }
@@ -199,7 +207,8 @@ impl SentHistory {
 
     /// A repair was lost; whether it was the last one on its way.
     pub fn on_copy_lost(&mut self, sequence: u16) -> bool {
-        let place = self.entries.get_mut(usize::from(sequence) % SENT_PACKETS).and_then(Option::as_mut);
+        let at = self.at(sequence.into());
+        let place = self.entries.get_mut(at).and_then(Option::as_mut);
         let Some(entry) = place.filter(|entry| entry.sent.sequence as u16 == sequence) else { return false };
         let last = entry.copies == 1;
         entry.copies = entry.copies.saturating_sub(1);
@@ -215,8 +224,31 @@ impl SentHistory {
     /// What was sent `back` packets before the last one; `None` when that is not kept.
     pub fn recent(&self, back: usize) -> Option<Sent> {
         let sequence = self.highest?.checked_sub(back as u64)?;
-        let entry = self.entries.get((sequence % SENT_PACKETS as u64) as usize)?.as_ref()?;
+        let entry = self.entries.get(self.at(sequence))?.as_ref()?;
         (entry.sent.sequence == sequence).then_some(entry.sent)
+    }
+
+    /// Where a number is, or would be.
+    #[inline]
+    fn at(&self, sequence: u64) -> usize {
+        (sequence % self.entries.len().max(1) as u64) as usize
+    }
+
+    /// Whether a new number takes the place of one that may still be asked for, and there could be more places.
+    #[inline]
+    fn drives_out(&self, now: Instant, sequence: u64) -> bool {
+        let kept = self.entries[self.at(sequence)];
+        let young = |kept: Entry| now.saturating_duration_since(kept.at) <= DEADLINE;
+        self.entries.len() < MOST_SENT
+            && kept.is_some_and(|kept| kept.sent.sequence < sequence && young(kept))
+    }
+
+    fn grow(&mut self) {
+        let more = vec![None; self.entries.len() * 2];
+        for entry in std::mem::replace(&mut self.entries, more).into_iter().flatten() {
+            let at = self.at(entry.sent.sequence);
+            self.entries[at] = Some(entry);
+        }
     }
 
     /// Forgets all numbers: what they stood for is shown no more. The budget stays what it is.
@@ -226,8 +258,10 @@ impl SentHistory {
     }
 }
 
-/// Two seconds of video at some 2.5 Mbit/s. Divides 65536, so that a 16-bit number finds its place.
-const SENT_PACKETS: usize = 512;
+/// A second of sound. It and its doubles divide 65536, so that a 16-bit number finds its place.
+const FEWEST_SENT: usize = 64;
+/// A second of video at some 20 Mbit/s.
+const MOST_SENT: usize = 2048;
 /// A quarter of what is sent may be sent again.
 const BUDGET_SHARE: usize = 4;
 /// So that a loss right at the beginning can be repaired.
@@ -241,4 +275,5 @@ const DEADLINE: Duration = Duration::from_millis(1000);
 const DEADLINE_UNASKED: Duration = Duration::from_millis(400);
 const PACE_AT_LEAST: Duration = Duration::from_millis(10);
 const PACE_AT_MOST: Duration = Duration::from_millis(200);
-const _: () = assert!(65_536 % SENT_PACKETS == 0);
+const _: () =
+    assert!(65_536 % MOST_SENT == 0 && MOST_SENT.is_power_of_two() && FEWEST_SENT.is_power_of_two());

@@ -136,8 +136,9 @@ fn sent(sequence: u64) -> Sent {
 #[test]
 fn a_late_repair_does_not_drive_out_what_took_its_place() {
     let mut history = SentHistory::default();
-    let now = Instant::now();
+    let mut now = Instant::now();
     for sequence in 100_000..100_600 {
+        now += Duration::from_millis(4);
         if sequence != 100_010 {
             history.on_sent(now, sent(sequence), 1000);
         }
@@ -148,6 +149,26 @@ fn a_late_repair_does_not_drive_out_what_took_its_place() {
         |history: &mut SentHistory, sequence: u64| history.resend(now, sequence as u16, pace, 1, true);
     assert_eq!(again(&mut history, 100_010 + 512), Ok((sent(100_010 + 512), 1)));
     assert_eq!(again(&mut history, 100_010), Err(NotAgain::TooLate));
+}
+
+#[test]
+fn so_many_are_kept_as_are_sent_in_a_second_within_bounds() {
+    let mut history = SentHistory::default();
+    let now = Instant::now();
+    let again = |history: &mut SentHistory, sequence: u64| {
+        history
+            .resend(now, sequence as u16, Duration::from_millis(50), 1, true)
+            .map(|(sent, _)| sent.sequence)
+    };
+    (100_000..102_000).for_each(|sequence| history.on_sent(now, sent(sequence), 100));
+    for sequence in [100_000, 100_063, 100_064, 101_000, 101_999] {
+        assert_eq!(again(&mut history, sequence), Ok(sequence));
+    }
+    assert_eq!(again(&mut history, 102_000), Err(NotAgain::Unknown), "it has not been sent");
+    assert_eq!(again(&mut history, 99_990), Err(NotAgain::TooLate), "it was never kept");
+    (102_000..110_000).for_each(|sequence| history.on_sent(now, sent(sequence), 100));
+    assert_eq!(again(&mut history, 101_999), Err(NotAgain::TooLate));
+    assert_eq!(again(&mut history, 109_000), Ok(109_000));
 }
 
 #[test]
