@@ -53,11 +53,12 @@ browser:
 	$(CARGO) build -p simmer-signaling --locked
 	cd $(JS) && npm ci --no-audit --no-fund && SIMMER_BIN="$(abspath $(TARGET))/debug/simmer" npm run test:browser
 
-# What one forwarded packet costs here, and whether every packet arrives: docs/performance.md tells how to read it.
+# What packets, joins and members cost here, as a table with goals, in five minutes: docs/performance.md tells how to read it.
+# FIGURES="meeting idle" takes these only.
 bench:
 	.ci/install build
 	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
-	.ci/bench-fanout "$(abspath $(TARGET))/release"
+	.ci/bench-figures "$(abspath $(TARGET))/release"
 
 # What a real Chromium sees of the promises of media over bad lines: target/media-report/report.md, five minutes.
 # MEDIA_REPORT=--strict fails when one is missed, MEDIA_REPORT="rate-steps blackout" plays these only.

@@ -9,6 +9,7 @@ fn main() -> anyhow::Result<()> {
     let pictures: u32 = std::env::args().nth(1).unwrap_or_default().parse()?;
     let mut room = Broadcast::new(100, PlainContext::sealing(Profile::AeadAes128Gcm)?);
     for _ in 0..pictures {
+        room.keep_alive();
         let picture = [(); 8].map(|()| room.datagram());
         room.receive_burst(picture);
         room.pass(Duration::from_millis(33));

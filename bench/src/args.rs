@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use crate::link::{BurstLoss, LinkConfig};
+use crate::objectives::Limits;
+use crate::options::RunOptions;
+use crate::scenario::{Group, Scenario, Share, Video};
 
 /// Virtual users for a Simmer server, and the network between.
 #[derive(Debug, Parser)]
@@ -22,6 +25,10 @@ pub struct Cli {
 pub enum Command {
     /// A room with a few publishers and many subscribers: forwarding, verified and measured.
     Fanout(FanoutArgs),
+    /// A scenario: who comes into which rooms, sends, sees and says what.
+    Run(PlayArgs),
+    /// The saturation point: ever more members of a scenario, step by step, until a limit is passed.
+    Ramp(RampArgs),
     /// Attacks of every family, one after the other, while an honest call runs that must not notice.
     Attack(AttackArgs),
     /// A UDP relay in front of a media port that delays, loses and reorders.
@@ -31,9 +38,6 @@ pub enum Command {
 /// What `fanout` runs.
 #[derive(Clone, Debug, Args)]
 pub struct FanoutArgs {
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:7443")]
-    pub url: String,
     /// Clients that publish.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub publishers: u32,
@@ -61,36 +65,131 @@ pub struct FanoutArgs {
     /// Milliseconds between two transport-wide feedbacks of a subscriber; 0 negotiates none.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=10_000))]
     pub feedback_ms: u64,
-    /// Measures that process as the server; it must run on this machine.
+    /// How it is run.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+impl FanoutArgs {
+    /// The same as a scenario.
+    pub fn scenario(&self) -> Scenario {
+        let group = |name: &str, count| Group { name: name.to_owned(), count, ..Group::default() };
+        Scenario {
+            name: "fanout".to_owned(),
+            about: "Publishers, and subscribers who see and hear all of them.".to_owned(),
+            rooms: 1,
+            warmup_s: self.warmup,
+            duration_s: self.duration,
+            join_interval_ms: self.join_interval_ms,
+            feedback_ms: self.feedback_ms,
+            link: None,
+            objectives: Limits::default(),
+            groups: vec![
+                Group {
+                    video: Some(Video { bitrate: self.bitrate, fps: self.fps }),
+                    audio: self.audio,
+                    join_interval_ms: Some(0),
+                    ..group("publisher", self.publishers)
+                },
+                Group { sees: Share::All, hears: Share::All, ..group("subscriber", self.subscribers) },
+            ],
+        }
+    }
+}
+
+/// What `run` plays.
+#[derive(Clone, Debug, Args)]
+pub struct PlayArgs {
+    /// A shipped scenario's name, or the path of a TOML file; without it, the shipped ones are listed.
+    pub scenario: Option<String>,
+    /// Changes how many members a group has.
+    #[arg(long, value_name = "GROUP=COUNT", value_parser = parse_count)]
+    pub count: Vec<(String, u32)>,
+    /// Rooms, in place of the scenario's.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rooms: Option<u32>,
+    /// Seconds that are measured, in place of the scenario's.
     #[arg(long)]
-    pub server_pid: Option<u32>,
-    /// Writes the report as JSON to standard output, in place of the table.
+    pub duration: Option<u64>,
+    /// Seconds before that, in place of the scenario's.
     #[arg(long)]
-    pub json: bool,
-    /// The server's key, to sign tokens with; by default the sample key of development servers.
-    #[arg(long, env = "SIMMER_KEY", hide_env_values = true)]
-    pub key: Option<String>,
-    /// The room; a new one by default.
+    pub warmup: Option<u64>,
+    /// Milliseconds between two transport-wide feedbacks, in place of the scenario's.
     #[arg(long)]
-    pub room: Option<String>,
-    /// Threads that drive the clients' media; half of the machine's by default.
+    pub feedback_ms: Option<u64>,
+    /// How it is run.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+impl PlayArgs {
+    /// The scenario as it was asked for; none when none is named.
+    ///
+    /// # Errors
+    /// A scenario that is not there or cannot be run, or a group that it has not.
+    pub fn scenario(&self) -> Result<Option<Scenario>> {
+        let Some(name) = &self.scenario else { return Ok(None) };
+        let mut scenario = Scenario::load(name)?;
+        scenario.rooms = self.rooms.unwrap_or(scenario.rooms);
+        scenario.duration_s = self.duration.unwrap_or(scenario.duration_s);
+        scenario.warmup_s = self.warmup.unwrap_or(scenario.warmup_s);
+        scenario.feedback_ms = self.feedback_ms.unwrap_or(scenario.feedback_ms);
+        set_counts(&mut scenario, &self.count)?;
+        Ok(Some(scenario))
+    }
+}
+
+/// What `ramp` searches. The limits are the objectives; where none is named, 0.5 % of loss, joins of a second and packets of
+/// 50 ms are too much.
+#[derive(Clone, Debug, Args)]
+pub struct RampArgs {
+    /// A shipped scenario's name, or the path of a TOML file.
+    #[arg(default_value = "crowd")]
+    pub scenario: String,
+    /// The group that grows in each room; the last that publishes nothing by default.
+    #[arg(long, conflicts_with = "rooms")]
+    pub group: Option<String>,
+    /// Rooms grow in number, each with all groups, in place of a group.
     #[arg(long)]
-    pub threads: Option<usize>,
-    /// Sends media to this port in place of the one the server names, to pass through `simmer-bench link`.
+    pub rooms: bool,
+    /// The first size.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub from: u32,
+    /// The last size.
+    #[arg(long, default_value_t = 480, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub to: u32,
+    /// How much larger each size is than the one before.
+    #[arg(long, default_value_t = 1.4, value_parser = parse_factor)]
+    pub factor: f64,
+    /// Seconds that each size is measured.
+    #[arg(long, default_value_t = 5.0)]
+    pub step_s: f64,
+    /// Seconds between the last arrival of a size and its measuring.
+    #[arg(long, default_value_t = 1.0)]
+    pub settle_s: f64,
+    /// The objective: so many members at least must pass no limit.
     #[arg(long)]
-    pub media_port: Option<u16>,
-    /// The objective for loss, in percent of the packets that should have arrived.
-    #[arg(long, value_name = "PERCENT")]
-    pub max_loss: Option<f64>,
-    /// The objective for the 95th percentile of the join time.
-    #[arg(long, value_name = "MS")]
-    pub max_join_p95_ms: Option<f64>,
-    /// Seeds sizes, first sequence numbers and picture ids.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Allows a server that is not on this machine.
-    #[arg(long)]
-    pub allow_remote: bool,
+    pub min_members: Option<u64>,
+    /// Changes how many members another group has.
+    #[arg(long, value_name = "GROUP=COUNT", value_parser = parse_count)]
+    pub count: Vec<(String, u32)>,
+    /// How it is run.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+impl RampArgs {
+    /// The scenario as it was asked for.
+    ///
+    /// # Errors
+    /// A scenario that is not there or cannot be run, or a group that it has not.
+    pub fn scenario(&self) -> Result<Scenario> {
+        ensure!(self.from <= self.to, "--from is larger than --to");
+        ensure!(self.step_s > 0.0 && self.settle_s >= 0.0, "seconds are not negative");
+        let mut scenario = Scenario::load(&self.scenario)?;
+        set_counts(&mut scenario, &self.count)?;
+        Ok(scenario)
+    }
 }
 
 /// What `attack` runs. Only servers on this machine are attacked.
@@ -288,6 +387,23 @@ pub(crate) fn parse_bitrate(text: &str) -> Result<u32, String> {
     Ok(rate as u32)
 }
 
+fn set_counts(scenario: &mut Scenario, counts: &[(String, u32)]) -> Result<()> {
+    for (name, count) in counts {
+        let group = scenario.groups.iter_mut().find(|group| group.name == *name);
+        group.with_context(|| format!("there is no group {name}"))?.count = *count;
+    }
+    scenario.check()
+}
+
+fn parse_factor(text: &str) -> Result<f64, String> {
+    parse_within(text, 1.01..=10.0)
+}
+
+fn parse_count(text: &str) -> Result<(String, u32), String> {
+    let (group, count) = text.split_once('=').ok_or("GROUP=COUNT")?;
+    Ok((group.to_owned(), count.parse().map_err(|_| "a number behind =".to_owned())?))
+}
+
 fn parse_fps(text: &str) -> Result<u32, String> {
     let fps = text.parse().map_err(|_| "a number".to_owned())?;
     if (1..=120).contains(&fps) && 90_000 % fps == 0 {
@@ -321,7 +437,7 @@ mod tests {
         let words = ["simmer-bench", "fanout"].iter().chain(words);
         Cli::try_parse_from(words).map(|cli| match cli.command {
             Command::Fanout(args) => args,
-            Command::Link(_) | Command::Attack(_) => unreachable!("fanout was asked for"),
+            _ => unreachable!("fanout was asked for"),
         })
     }
 

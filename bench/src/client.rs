@@ -1,5 +1,7 @@
 //! Threads that drive clients: each polls the sockets and timers of many.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -15,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::connection::{Connection, WireCounts};
 use crate::measure::ThreadCpu;
 use crate::publisher::{Publisher, PublisherCounts};
-use crate::subscriber::{SlotContent, Subscriber, SubscriberCounts};
+use crate::subscriber::{Delivery, Meters, SlotContent, Subscriber, SubscriberCounts};
 use crate::tap::Inbound;
 use crate::verify::StreamCounts;
 
@@ -26,19 +28,12 @@ pub struct Client {
     pub id: usize,
     /// Its peer connection, with the answer accepted.
     pub connection: Connection,
-    /// What it does.
-    pub role: Role,
+    /// What it sends, if it does.
+    pub publisher: Option<Box<Publisher>>,
+    /// What it receives, if it does.
+    pub subscriber: Option<Box<Subscriber>>,
     /// Who hears what becomes of it; never more than a few notices a client.
     pub notices: UnboundedSender<(usize, Notice)>,
-}
-
-/// What a client does.
-#[derive(Debug)]
-pub enum Role {
-    /// It sends.
-    Publisher(Box<Publisher>),
-    /// It receives.
-    Subscriber(Box<Subscriber>),
 }
 
 /// What becomes of a client.
@@ -50,45 +45,49 @@ pub enum Notice {
     Viewed(Instant),
     /// ICE and DTLS are up, since then.
     Connected(Instant),
-    /// The first whole key frame is there, since then.
-    FirstKeyFrame(Instant),
+    /// The first whole key frame is there, since then; or the first sound, for who sees nothing.
+    FirstMedia(Instant),
+    /// Everything it should see and hear is there, since then.
+    Complete(Instant),
     /// The connection failed or was closed by the server.
     Lost,
 }
 
-/// What a client counted, at the end.
-#[derive(Clone, Debug)]
-pub enum ClientResult {
-    /// A publisher's.
-    Publisher(PublisherCounts, WireCounts),
-    /// A subscriber's.
-    Subscriber(Box<SubscriberResult>),
-}
-
-/// What a subscriber counted, at the end.
+/// What a client counted.
 #[derive(Clone, Copy, Debug)]
-pub struct SubscriberResult {
+pub struct ClientResult {
     /// Its number in the run.
     pub id: usize,
+    /// What it sent, if it does.
+    pub publisher: Option<PublisherCounts>,
+    /// What it received, if it does.
+    pub subscriber: Option<SubscriberResult>,
+    /// On its socket.
+    pub wire: WireCounts,
+}
+
+/// What a client counted of what it received.
+#[derive(Clone, Copy, Debug)]
+pub struct SubscriberResult {
     /// Its video streams.
     pub video: StreamCounts,
     /// Its audio streams.
     pub audio: StreamCounts,
     /// Everything else it saw.
     pub counts: SubscriberCounts,
-    /// On its socket.
-    pub wire: WireCounts,
-    /// Video streams that had a whole key frame, of all.
-    pub streams_whole: (u64, u64),
+    /// The window's video and audio.
+    pub delivery: (Delivery, Delivery),
 }
 
 /// What a thread hands back.
 #[derive(Debug)]
 pub struct ThreadResult {
-    /// Its clients' results.
+    /// Its clients' results, also of those that are gone.
     pub clients: Vec<ClientResult>,
-    /// Ages of the measured video packets, in microseconds.
+    /// What they measured in the window.
     pub latency: Histogram<u64>,
+    /// The distances of picture and sound.
+    pub av_offset: Histogram<u64>,
     /// The share of the measuring window its thread was on a processor, 0 to 1.
     pub busy: f64,
 }
@@ -121,6 +120,11 @@ impl ClientThread {
         self.command(Command::Add(Box::new(client)));
     }
 
+    /// Closes that client; what it counted is kept.
+    pub fn remove(&self, client: usize) {
+        self.command(Command::Remove(client));
+    }
+
     /// Tells a client what its slots show.
     pub fn set_slots(&self, client: usize, slots: Vec<SlotContent>) {
         self.command(Command::Slots(client, slots));
@@ -131,11 +135,21 @@ impl ClientThread {
         self.command(Command::Measure(measuring));
     }
 
+    /// The ages of the packets that arrived since this was last asked.
+    ///
+    /// # Errors
+    /// A thread that is gone.
+    pub fn recent(&self) -> Result<Histogram<u64>> {
+        let (reply, recent) = mpsc::channel();
+        self.command(Command::Recent(reply));
+        recent.recv().context("a client thread is gone")
+    }
+
     /// What its clients counted so far.
     ///
     /// # Errors
     /// A thread that is gone.
-    pub fn counts(&self) -> Result<Vec<ClientResult>> {
+    pub fn counts(&self) -> Result<ThreadResult> {
         let (reply, counts) = mpsc::channel();
         self.command(Command::Counts(reply));
         counts.recv().context("a client thread is gone")
@@ -160,9 +174,11 @@ impl ClientThread {
 #[derive(Debug)]
 enum Command {
     Add(Box<Client>),
+    Remove(usize),
     Slots(usize, Vec<SlotContent>),
     Measure(bool),
-    Counts(mpsc::Sender<Vec<ClientResult>>),
+    Recent(mpsc::Sender<Histogram<u64>>),
+    Counts(mpsc::Sender<ThreadResult>),
     Finish,
 }
 
@@ -170,8 +186,10 @@ struct ClientLoop {
     poll: Poll,
     commands: mpsc::Receiver<Command>,
     received: Arc<AtomicU64>,
-    clients: Vec<Driven>,
-    latency: Histogram<u64>,
+    clients: BTreeMap<usize, Driven>,
+    departed: Vec<ClientResult>,
+    timers: Timers,
+    meters: Meters,
     cpu: Option<ThreadCpu>,
     busy: f64,
     measuring: bool,
@@ -179,7 +197,49 @@ struct ClientLoop {
 
 struct Driven {
     client: Client,
-    told: Option<Notice>,
+    progress: Progress,
+}
+
+/// How much of a client's coming was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    New,
+    Connected,
+    Media,
+    Complete,
+    Lost,
+}
+
+/// When which client is due: the earliest first. A client may stand here more than once; what is too early for
+/// it is looked at in vain and armed again.
+#[derive(Debug, Default)]
+struct Timers {
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    armed: BTreeMap<usize, Instant>,
+}
+
+impl Timers {
+    fn arm(&mut self, client: usize, at: Option<Instant>) {
+        let Some(at) = at else { return };
+        if self.armed.get(&client).is_none_or(|armed| at < *armed) {
+            self.armed.insert(client, at);
+            self.due.push(Reverse((at, client)));
+        }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// A client that is due; it has to be armed anew.
+    fn pop(&mut self, now: Instant) -> Option<usize> {
+        self.due.peek().filter(|Reverse((at, _))| *at <= now)?;
+        let Reverse((at, client)) = self.due.pop()?;
+        if self.armed.get(&client) == Some(&at) {
+            self.armed.remove(&client);
+        }
+        Some(client)
+    }
 }
 
 impl ClientLoop {
@@ -188,8 +248,10 @@ impl ClientLoop {
             poll,
             commands,
             received,
-            clients: Vec::new(),
-            latency: latency_histogram(),
+            clients: BTreeMap::new(),
+            departed: Vec::new(),
+            timers: Timers::default(),
+            meters: Meters::new(),
             cpu: None,
             busy: 0.0,
             measuring: false,
@@ -202,43 +264,62 @@ impl ClientLoop {
         let mut inbound = Vec::with_capacity(256);
         loop {
             let now = Instant::now();
-            let next = self.clients.iter().filter_map(Driven::poll_timeout).min();
-            let wait = next.map_or(LONGEST_WAIT, |at| at.saturating_duration_since(now).min(LONGEST_WAIT));
-            match self.poll.poll(&mut events, Some(wait)) {
+            let wait = self.timers.next().map_or(LONGEST_WAIT, |at| at.saturating_duration_since(now));
+            match self.poll.poll(&mut events, Some(wait.min(LONGEST_WAIT))) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
             for event in &events {
-                if let Some(driven) = self.clients.get_mut(event.token().0) {
-                    driven.client.connection.receive(&mut buffer, &mut inbound);
-                    let packets = driven.take(&mut inbound, &mut self.latency);
-                    self.received.fetch_add(packets, Ordering::Relaxed);
-                    driven.tell();
-                }
+                let id = event.token().0;
+                let Some(driven) = self.clients.get_mut(&id) else { continue };
+                driven.client.connection.receive(&mut buffer, &mut inbound);
+                let packets = driven.take(&mut inbound, &mut self.meters);
+                self.received.fetch_add(packets, Ordering::Relaxed);
+                driven.tell();
+                self.timers.arm(id, driven.poll_timeout());
             }
             let now = Instant::now();
-            for driven in &mut self.clients {
+            while let Some(id) = self.timers.pop(now) {
+                let Some(driven) = self.clients.get_mut(&id) else { continue };
                 if driven.poll_timeout().is_some_and(|at| at <= now) {
                     driven.handle_timeout(now);
                     driven.tell();
                 }
+                // What is due again at once waits for the sockets first.
+                let next = driven.poll_timeout().map(|at| at.max(now + SHORTEST_WAIT));
+                self.timers.arm(id, next);
             }
             while let Ok(command) = self.commands.try_recv() {
                 match command {
                     Command::Add(client) => self.add(*client)?,
+                    Command::Remove(id) => {
+                        if let Some(mut driven) = self.clients.remove(&id) {
+                            driven.client.connection.close();
+                            self.poll.registry().deregister(driven.client.connection.socket_mut())?;
+                            let mut result = driven.result();
+                            // Who is not there at the window's end is not measured by it.
+                            if let Some(seen) = &mut result.subscriber {
+                                for delivery in [&mut seen.delivery.0, &mut seen.delivery.1] {
+                                    (delivery.expected, delivery.received) = (0, 0);
+                                }
+                            }
+                            self.departed.push(result);
+                        }
+                    }
                     Command::Slots(id, slots) => {
-                        let driven = self.clients.iter_mut().find(|driven| driven.client.id == id);
-                        if let Some(Role::Subscriber(subscriber)) =
-                            driven.map(|driven| &mut driven.client.role)
-                        {
+                        let subscriber =
+                            self.clients.get_mut(&id).and_then(|driven| driven.client.subscriber.as_mut());
+                        if let Some(subscriber) = subscriber {
                             subscriber.set_slots(Instant::now(), &slots);
                         }
                     }
                     Command::Measure(measuring) => self.measure(measuring),
-                    Command::Counts(reply) => {
-                        // Who asked may have gone.
-                        let _gone = reply.send(self.clients.iter().map(Driven::result).collect());
+                    // Who asked may have gone.
+                    Command::Recent(reply) => {
+                        let _gone = reply.send(self.meters.recent.clone());
+                        self.meters.recent.reset();
                     }
+                    Command::Counts(reply) => drop(reply.send(self.result())),
                     Command::Finish => return Ok(self.finish()),
                 }
             }
@@ -246,12 +327,14 @@ impl ClientLoop {
     }
 
     fn add(&mut self, mut client: Client) -> Result<()> {
-        let token = Token(self.clients.len());
-        self.poll.registry().register(client.connection.socket_mut(), token, Interest::READABLE)?;
-        if let Role::Publisher(publisher) = &mut client.role {
+        let id = client.id;
+        self.poll.registry().register(client.connection.socket_mut(), Token(id), Interest::READABLE)?;
+        if let Some(publisher) = &mut client.publisher {
             publisher.measure(self.measuring);
         }
-        self.clients.push(Driven { client, told: None });
+        let driven = Driven { client, progress: Progress::New };
+        self.timers.arm(id, driven.poll_timeout());
+        self.clients.insert(id, driven);
         Ok(())
     }
 
@@ -259,123 +342,148 @@ impl ClientLoop {
         self.measuring = measuring;
         if measuring {
             self.cpu = ThreadCpu::of_this_thread();
+            self.meters.latency.reset();
+            self.meters.av_offset.reset();
         } else if let Some(cpu) = self.cpu.take() {
             self.busy = cpu.busy();
         }
-        for driven in &mut self.clients {
-            if let Role::Publisher(publisher) = &mut driven.client.role {
+        for driven in self.clients.values_mut() {
+            if let Some(publisher) = &mut driven.client.publisher {
                 publisher.measure(measuring);
+            }
+            match (&mut driven.client.subscriber, measuring) {
+                (Some(subscriber), true) => subscriber.open_window(),
+                (Some(subscriber), false) => subscriber.close_window(),
+                (None, _) => {}
             }
         }
     }
 
-    fn finish(mut self) -> ThreadResult {
-        for driven in &mut self.clients {
-            driven.client.connection.close();
-        }
+    fn result(&self) -> ThreadResult {
+        let present = self.clients.values().map(Driven::result);
         ThreadResult {
-            clients: self.clients.iter().map(Driven::result).collect(),
-            latency: self.latency,
+            clients: self.departed.iter().copied().chain(present).collect(),
+            latency: self.meters.latency.clone(),
+            av_offset: self.meters.av_offset.clone(),
             busy: self.busy,
         }
+    }
+
+    fn finish(mut self) -> ThreadResult {
+        for driven in self.clients.values_mut() {
+            driven.client.connection.close();
+        }
+        self.result()
     }
 }
 
 impl Driven {
     fn poll_timeout(&self) -> Option<Instant> {
-        let role = match &self.client.role {
-            Role::Publisher(publisher) => publisher.poll_timeout(),
-            Role::Subscriber(subscriber) => subscriber.poll_timeout(),
-        };
-        role.into_iter().chain(self.client.connection.poll_timeout()).min()
+        let publisher = self.client.publisher.as_ref().and_then(|publisher| publisher.poll_timeout());
+        let subscriber = self.client.subscriber.as_ref().and_then(|subscriber| subscriber.poll_timeout());
+        publisher.into_iter().chain(subscriber).chain(self.client.connection.poll_timeout()).min()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        let Client { connection, role, .. } = &mut self.client;
+        let Client { connection, publisher, subscriber, .. } = &mut self.client;
         if connection.poll_timeout().is_some_and(|at| at <= now) {
             connection.handle_timeout(now);
         }
-        match role {
-            Role::Publisher(publisher) => {
-                if publisher.poll_timeout().is_some_and(|at| at <= now) {
-                    publisher.handle_timeout(connection);
-                }
-            }
-            Role::Subscriber(subscriber) => {
-                if subscriber.poll_timeout().is_some_and(|at| at <= now) {
-                    subscriber.handle_timeout(now, connection);
-                }
-            }
+        if let Some(publisher) = publisher
+            && publisher.poll_timeout().is_some_and(|at| at <= now)
+        {
+            publisher.handle_timeout(connection);
+        }
+        if let Some(subscriber) = subscriber
+            && subscriber.poll_timeout().is_some_and(|at| at <= now)
+        {
+            subscriber.handle_timeout(now, connection);
         }
     }
 
     /// Hands what came in to the role; returns how many RTP packets that were.
-    fn take(&mut self, inbound: &mut Vec<(Instant, Inbound)>, latency: &mut Histogram<u64>) -> u64 {
-        let Client { connection, role, .. } = &mut self.client;
+    fn take(&mut self, inbound: &mut Vec<(Instant, Inbound)>, meters: &mut Meters) -> u64 {
+        let Client { connection, publisher, subscriber, .. } = &mut self.client;
         let mut rtp = 0;
         for (now, packet) in inbound.drain(..) {
-            match (packet, &mut *role) {
-                (Inbound::Rtp(packet), Role::Subscriber(subscriber)) => {
+            match packet {
+                Inbound::Rtp(packet) => {
                     rtp += 1;
-                    subscriber.handle_rtp(now, &packet, latency);
+                    if let Some(subscriber) = subscriber {
+                        subscriber.handle_rtp(now, &packet, meters);
+                    }
                 }
-                (Inbound::Rtp(_), Role::Publisher(_)) => rtp += 1,
-                (Inbound::Rtcp(packets), Role::Subscriber(subscriber)) => {
-                    subscriber.handle_rtcp(now, &packets)
+                Inbound::Sealed(header) => {
+                    rtp += 1;
+                    if let Some(subscriber) = subscriber {
+                        subscriber.handle_sealed(now, header);
+                    }
                 }
-                (Inbound::Rtcp(packets), Role::Publisher(publisher)) => {
-                    publisher.handle_rtcp(now, &packets, connection);
+                Inbound::Rtcp(packets) => {
+                    if let Some(subscriber) = subscriber {
+                        subscriber.handle_rtcp(now, &packets);
+                    }
+                    if let Some(publisher) = publisher {
+                        publisher.handle_rtcp(now, &packets, connection);
+                    }
                 }
             }
         }
         rtp
     }
 
-    /// Starts the role when the connection is up, and tells of every change once.
+    /// Starts sending and receiving when the connection is up, and tells of every change once.
     fn tell(&mut self) {
-        let notice = match (self.client.connection.state(), &self.client.role) {
-            (RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed, _) => Notice::Lost,
-            (RTCPeerConnectionState::Connected, Role::Subscriber(subscriber)) => {
-                match subscriber.first_key_frame() {
-                    Some(at) => Notice::FirstKeyFrame(at),
-                    None if self.told.is_some() => return,
-                    None => Notice::Connected(Instant::now()),
-                }
-            }
-            (RTCPeerConnectionState::Connected, Role::Publisher(_)) if self.told.is_none() => {
-                Notice::Connected(Instant::now())
-            }
-            _ => return,
-        };
-        if self.told == Some(notice) {
+        if self.progress == Progress::Lost || self.progress == Progress::Complete && self.is_up() {
             return;
         }
-        if self.told.is_none() && self.client.connection.state() == RTCPeerConnectionState::Connected {
-            match &mut self.client.role {
-                Role::Publisher(publisher) => publisher.start(Instant::now()),
-                Role::Subscriber(subscriber) => subscriber.start(Instant::now()),
-            }
+        let state = self.client.connection.state();
+        if matches!(state, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed) {
+            return self.tell_once(Progress::Lost, Notice::Lost);
         }
-        self.told = Some(notice);
+        if !self.is_up() {
+            return;
+        }
+        if self.progress == Progress::New {
+            let now = Instant::now();
+            if let Some(publisher) = &mut self.client.publisher {
+                publisher.start(now);
+            }
+            if let Some(subscriber) = &mut self.client.subscriber {
+                subscriber.start(now);
+            }
+            self.tell_once(Progress::Connected, Notice::Connected(now));
+        }
+        let Some(subscriber) = &self.client.subscriber else { return };
+        let (first, complete) = (subscriber.first_media(), subscriber.complete());
+        if let (Progress::Connected, Some(at)) = (self.progress, first) {
+            self.tell_once(Progress::Media, Notice::FirstMedia(at));
+        }
+        if let (Progress::Media, Some(at)) = (self.progress, complete) {
+            self.tell_once(Progress::Complete, Notice::Complete(at));
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.client.connection.state() == RTCPeerConnectionState::Connected
+    }
+
+    fn tell_once(&mut self, progress: Progress, notice: Notice) {
+        self.progress = progress;
         // Nobody listens any more when the run is over.
         let _over = self.client.notices.send((self.client.id, notice));
     }
 
     fn result(&self) -> ClientResult {
-        let wire = self.client.connection.counts();
-        match &self.client.role {
-            Role::Publisher(publisher) => ClientResult::Publisher(publisher.counts(), wire),
-            Role::Subscriber(subscriber) => {
+        ClientResult {
+            id: self.client.id,
+            publisher: self.client.publisher.as_ref().map(|publisher| publisher.counts()),
+            subscriber: self.client.subscriber.as_ref().map(|subscriber| {
                 let (video, audio) = subscriber.streams();
-                ClientResult::Subscriber(Box::new(SubscriberResult {
-                    id: self.client.id,
-                    video,
-                    audio,
-                    counts: subscriber.counts(),
-                    wire,
-                    streams_whole: subscriber.streams_whole(),
-                }))
-            }
+                let (counts, delivery) = (subscriber.counts(), subscriber.delivery());
+                SubscriberResult { video, audio, counts, delivery }
+            }),
+            wire: self.client.connection.counts(),
         }
     }
 }
@@ -388,6 +496,7 @@ pub fn latency_histogram() -> Histogram<u64> {
 
 const WAKE: Token = Token(usize::MAX - 1);
 const LONGEST_WAIT: Duration = Duration::from_millis(200);
+const SHORTEST_WAIT: Duration = Duration::from_micros(100);
 
 #[cfg(test)]
 mod tests;

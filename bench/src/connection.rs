@@ -32,6 +32,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use crate::sdp::{CandidateRule, MID_URI, TRANSPORT_URI, sections};
+use crate::sealed::SealedHeader;
 use crate::tap::{Inbound, Inbox, Tap};
 use crate::verify::{Seen, SeenWindow};
 
@@ -48,6 +49,8 @@ pub struct ConnectionPlan {
     pub receive_audio: u32,
     /// Transport-wide feedback is offered.
     pub feedback: bool,
+    /// Media that comes is not opened: only headers are read.
+    pub sealed: bool,
 }
 
 /// What a connection counted on its socket.
@@ -87,6 +90,7 @@ pub struct Connection {
     counts: WireCounts,
     transport_extension: Option<u8>,
     transport_number: u16,
+    sealed: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -155,6 +159,7 @@ impl Connection {
             counts: WireCounts::default(),
             transport_extension: None,
             transport_number: 0,
+            sealed: plan.sealed,
         })
     }
 
@@ -231,6 +236,14 @@ impl Connection {
 
     fn take(&mut self, datagram: &[u8], from: SocketAddr, out: &mut Vec<(Instant, Inbound)>) {
         let now = Instant::now();
+        if self.sealed
+            && let Some(header) = SealedHeader::read(datagram, self.transport_extension)
+        {
+            self.counts.rtp += 1;
+            self.counts.opened += 1;
+            out.push((now, Inbound::Sealed(header)));
+            return;
+        }
         self.count_wire(datagram);
         let refused = self.pc.handle_read(TaggedBytesMut {
             now,

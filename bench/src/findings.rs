@@ -1,44 +1,58 @@
-//! From what the clients counted to a report.
+//! From what the members counted to a report.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
-use crate::args::FanoutArgs;
-use crate::client::{ClientResult, ThreadResult, latency_histogram};
+use crate::client::{ThreadResult, latency_histogram};
 use crate::connection::WireCounts;
-use crate::flow::{Flow, Flows};
+use crate::events::Heard;
+use crate::load::JoinsFrom;
 use crate::measure::ProcessUsage;
+use crate::member::Member;
+use crate::options::RunOptions;
 use crate::publisher::PublisherCounts;
 use crate::report::{
-    BenchCost, Feedback, Joins, Media, Objective, Percentiles, PublisherReport, Report, RunConfig, ServerCost,
+    BenchCost, Events, Feedback, Joins, Media, Percentiles, PublisherReport, Report, RunConfig, Sample,
+    ServerCost,
 };
+use crate::scenario::Scenario;
 use crate::source::MediaKind;
-use crate::subscriber::SubscriberCounts;
+use crate::subscriber::{Delivery, SubscriberCounts};
 use crate::verify::StreamCounts;
 
-/// When a client got where.
+/// When a member got where.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Milestones {
+    /// Who it is.
+    pub member: Option<Member>,
     /// It began to open its WebSocket.
     pub began: Option<Instant>,
+    /// Nobody in its room was sending by then.
+    pub alone: bool,
     /// Its offer was sent.
     pub offered: Option<Instant>,
     /// Its first view was sent.
     pub viewed: Option<Instant>,
     /// Its transport was connected.
     pub connected: Option<Instant>,
-    /// Its first key frame was whole.
-    pub picture: Option<Instant>,
+    /// Its first key frame was whole, or its first sound there.
+    pub media: Option<Instant>,
+    /// Everything it should see and hear was there.
+    pub complete: Option<Instant>,
+    /// It did not come, or did not stay.
+    pub failed: bool,
 }
 
 /// What the processes had used at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
-    server: Option<ProcessUsage>,
-    bench: ProcessUsage,
+    /// The server's, if its process is known.
+    pub server: Option<ProcessUsage>,
+    /// The bench's.
+    pub bench: ProcessUsage,
 }
 
 impl Usage {
@@ -68,146 +82,138 @@ pub struct Window {
 /// Everything a run left behind.
 #[derive(Debug)]
 pub struct Findings {
-    /// What was asked for.
-    pub args: FanoutArgs,
-    /// The room.
+    /// What was played.
+    pub scenario: Scenario,
+    /// How it was run.
+    pub options: RunOptions,
+    /// The room, or the beginning of the rooms' names.
     pub room: String,
     /// Client threads.
     pub threads: usize,
-    /// What was sent.
-    pub flows: Arc<Flows>,
-    /// Clients by number, publishers first.
-    pub milestones: Vec<(usize, Milestones)>,
-    /// Why clients did not come or did not stay.
+    /// When everybody had left.
+    pub ended: Instant,
+    /// Members by number.
+    pub milestones: BTreeMap<usize, Milestones>,
+    /// Why members did not come or did not stay.
     pub failures: Vec<String>,
     /// What the threads counted.
     pub results: Vec<ThreadResult>,
-    /// The server before the first client came.
-    pub server_before: Option<ProcessUsage>,
+    /// Where the joins began whose cost is told.
+    pub joins_from: Option<JoinsFrom>,
     /// The window, unless the run ended before it.
     pub window: Option<Window>,
     /// Whether it was ended before its time.
     pub interrupted: bool,
     /// `slots` messages that came.
     pub slot_updates: u64,
+    /// Pictures that the server began to hold back.
+    pub pauses: u64,
     /// Refusals and media losses.
     pub complaints: u64,
+    /// What members were told of their rooms.
+    pub events: Heard,
+    /// What was seen second by second.
+    pub samples: Vec<Sample>,
 }
 
 impl Findings {
     /// The report.
     pub fn report(self) -> Report {
         let sums = Sums::of(&self.results);
-        let video = self.media(MediaKind::Video, &sums);
-        let audio = self.args.audio.then(|| self.media(MediaKind::Audio, &sums));
-        let server = self.server_cost(video.received + audio.as_ref().map_or(0, |audio| audio.received));
-        let bench = self.bench_cost();
-        let joins = self.joins();
-        let publishers = PublisherReport {
-            packets: sums.publishers.packets,
-            late: sums.publishers.late,
-            key_frame_requests: sums.publishers.key_frame_requests,
-            nacked: sums.publishers.nacked,
-            retransmitted: sums.publishers.retransmitted,
-        };
-        let feedback = Feedback {
-            nacked: sums.subscribers.nacked,
-            key_frames_asked: sums.subscribers.key_frames_asked,
-            transport_feedback: sums.subscribers.feedback,
-            padding: sums.subscribers.padding,
-            unknown_ssrc: sums.subscribers.unknown,
-            misdirected: sums.subscribers.misdirected,
-            undecryptable: sums.wire.rtp.saturating_sub(sums.wire.opened + sums.wire.duplicates),
-            slot_updates: self.slot_updates,
-            complaints: self.complaints,
-        };
+        let (sends_video, sends_audio) = self.scenario.sending();
+        let video = (sends_video > 0).then(|| media(MediaKind::Video, &sums));
+        let audio = (sends_audio > 0).then(|| media(MediaKind::Audio, &sums));
+        let received = [&video, &audio].map(|media| media.as_ref().map_or(0, |media| media.received));
+        let server = self.server_cost(received.iter().sum());
         let mut report = Report {
-            schema: 1,
-            tool: "simmer-bench fanout",
+            schema: 2,
+            tool: "simmer-bench",
             version: env!("CARGO_PKG_VERSION"),
-            config: self.config(),
+            config: RunConfig {
+                url: self.options.url.clone(),
+                room: self.room.clone(),
+                threads: self.threads,
+                media_port: self.options.media_port,
+                seed: self.options.seed,
+                scenario: self.scenario.clone(),
+            },
             interrupted: self.interrupted,
             window_s: self.window.map_or(0.0, |window| window.length.as_secs_f64()),
-            joins,
+            joins: self.joins(),
             video,
             audio,
             latency_us: Percentiles::of(&sums.latency, 1.0),
-            publishers,
-            feedback,
+            av_offset_ms: Percentiles::of(&sums.av_offset, 0.001),
+            events: Events {
+                received: self.events.received,
+                missed: self.events.missed,
+                repeated: self.events.repeated,
+                differing: self.events.differing,
+                behind: self.events.behind,
+                event_ms: Percentiles::of(&self.events.event_us, 0.001),
+                reply_ms: Percentiles::of(&self.events.reply_us, 0.001),
+            },
+            publishers: PublisherReport {
+                packets: sums.publishers.packets,
+                late: sums.publishers.late,
+                key_frame_requests: sums.publishers.key_frame_requests,
+                nacked: sums.publishers.nacked,
+                retransmitted: sums.publishers.retransmitted,
+            },
+            feedback: Feedback {
+                nacked: sums.subscribers.nacked,
+                key_frames_asked: sums.subscribers.key_frames_asked,
+                transport_feedback: sums.subscribers.feedback,
+                padding: sums.subscribers.padding,
+                unknown_ssrc: sums.subscribers.unknown,
+                misdirected: sums.subscribers.misdirected,
+                undecryptable: sums.wire.rtp.saturating_sub(sums.wire.opened + sums.wire.duplicates),
+                slot_updates: self.slot_updates,
+                pauses: self.pauses,
+                complaints: self.complaints,
+            },
             server,
-            bench,
+            bench: self.bench_cost(),
+            samples: self.samples.clone(),
             objectives: Vec::new(),
             warnings: Vec::new(),
         };
-        report.objectives = self.objectives(&report);
-        report.warnings = warnings(&report, self.failures.len());
+        report.objectives = self.options.limits.or(self.scenario.objectives).judge(&report);
+        report.warnings = warnings(&report);
         report
     }
 
-    fn config(&self) -> RunConfig {
-        let args = &self.args;
-        RunConfig {
-            url: args.url.clone(),
-            room: self.room.clone(),
-            publishers: args.publishers,
-            subscribers: args.subscribers,
-            duration_s: args.duration,
-            warmup_s: args.warmup,
-            bitrate_bps: args.bitrate,
-            fps: args.fps,
-            audio: args.audio,
-            join_interval_ms: args.join_interval_ms,
-            feedback_ms: args.feedback_ms,
-            threads: self.threads,
-            media_port: args.media_port,
-            seed: args.seed,
-        }
-    }
-
+    /// How the members came that see or hear something, or all where nobody does.
     fn joins(&self) -> Joins {
-        let subscribers = || self.milestones.iter().filter(|(id, _)| *id >= self.args.publishers as usize);
-        let times = |from: fn(&Milestones) -> Option<Instant>, to: fn(&Milestones) -> Option<Instant>| {
-            let times = subscribers()
-                .filter_map(|(_, at)| Some(to(at)?.saturating_duration_since(from(at)?).as_micros()))
+        let watches = |milestones: &&Milestones| {
+            let group = milestones.member.and_then(|member| self.scenario.groups.get(member.group));
+            group.is_some_and(|group| self.scenario.slots(group) != (0, 0))
+        };
+        let watched = self.milestones.values().any(|milestones| watches(&milestones));
+        let members = || self.milestones.values().filter(move |milestones| !watched || watches(milestones));
+        let there = |milestones: &Milestones| if watched { milestones.media } else { milestones.connected };
+        // Who came just before the end could not be there by then.
+        let had_time = |milestones: &&Milestones| {
+            let time = milestones.began.map(|began| self.ended.saturating_duration_since(began));
+            there(milestones).is_some() || milestones.failed || time.is_some_and(|time| time > JOIN_PATIENCE)
+        };
+        let times = |from: fn(&Milestones) -> Option<Instant>,
+                     to: &dyn Fn(&Milestones) -> Option<Instant>| {
+            let times = members()
+                .filter(|milestones| !(watched && milestones.alone))
+                .filter_map(|at| Some(to(at)?.saturating_duration_since(from(at)?).as_micros()))
                 .map(|micros| u64::try_from(micros).unwrap_or(u64::MAX));
             Percentiles::of(&histogram(times), 0.001)
         };
         Joins {
-            wanted: u64::from(self.args.subscribers),
-            joined: subscribers().filter(|(_, at)| at.picture.is_some()).count() as u64,
-            join_ms: times(|at| at.began, |at| at.picture),
-            connect_ms: times(|at| at.offered, |at| at.connected),
-            first_frame_ms: times(|at| at.viewed, |at| at.picture),
+            wanted: members().filter(had_time).count() as u64,
+            joined: members().filter(|milestones| there(milestones).is_some()).count() as u64,
+            failed: self.failures.len() as u64,
+            join_ms: times(|at| at.began, &there),
+            connect_ms: times(|at| at.offered, &|at| at.connected),
+            first_frame_ms: times(|at| at.viewed, &|at| at.media),
+            complete_ms: times(|at| at.began, &|at| at.complete),
             failures: self.failures.iter().take(FAILURES_TOLD).cloned().collect(),
-        }
-    }
-
-    fn media(&self, kind: MediaKind, sums: &Sums) -> Media {
-        let flows = (0..self.args.publishers).filter_map(|publisher| self.flows.flow(publisher, kind));
-        let expected = flows.map(Flow::measured).sum::<u64>() * u64::from(self.args.subscribers);
-        let (counts, whole) = match kind {
-            MediaKind::Video => (&sums.video, sums.streams_whole),
-            MediaKind::Audio => (&sums.audio, 0),
-        };
-        Media {
-            expected,
-            received: counts.measured,
-            loss_percent: expected.saturating_sub(counts.measured) as f64 * 100.0
-                / (expected as f64).max(1.0),
-            recovered: counts.recovered,
-            streams_whole: whole,
-            streams: u64::from(self.args.publishers) * u64::from(self.args.subscribers),
-            frames: counts.frames,
-            frames_incomplete: counts.frames_incomplete,
-            longest_gap_ms: counts.longest_gap_us as f64 / 1000.0,
-            corrupt: counts.corrupt,
-            duplicates: counts.duplicates + if kind == MediaKind::Video { sums.wire.duplicates } else { 0 },
-            reordered: counts.reordered,
-            left_out: counts.left_out,
-            sequence_breaks: counts.sequence_breaks,
-            picture_id_breaks: counts.picture_id_breaks,
-            timestamp_breaks: counts.timestamp_breaks,
-            marker_errors: counts.marker_errors,
         }
     }
 
@@ -216,16 +222,33 @@ impl Findings {
         let (before, after) = (window.before.server?, window.after.server?);
         let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
         let seconds = window.length.as_secs_f64().max(1e-6);
+        let us_per_packet = cpu_us / (packets as f64).max(1.0);
+        let from = self.joins_from?;
+        let start = from.usage.server?;
+        let joined = self.milestones.range(from.first..).filter(|(_, at)| at.connected.is_some()).count();
+        let joined = (joined as f64).max(1.0);
+        // What was forwarded while they came is taken off, at the window's price.
+        let forwarded =
+            self.packets_until_window(from.received) as f64 * if packets > 0 { us_per_packet } else { 0.0 };
+        let joining_us = before.cpu_us.saturating_sub(start.cpu_us) as f64 - forwarded;
         Some(ServerCost {
-            pid: self.args.server_pid?,
+            pid: self.options.server_pid?,
             cpu_s: cpu_us / 1e6,
             cpu_percent: cpu_us / 1e4 / seconds,
-            us_per_packet: cpu_us / (packets as f64).max(1.0),
+            us_per_packet: if packets > 0 { us_per_packet } else { 0.0 },
             packets_per_s: packets as f64 / seconds,
-            rss_before_kib: self.server_before.unwrap_or(before).rss_kib,
+            join_cpu_ms: joining_us.max(0.0) / 1000.0 / joined,
+            kib_per_member: after.rss_kib.saturating_sub(start.rss_kib) as f64 / joined,
+            rss_before_kib: start.rss_kib,
             rss_after_kib: after.rss_kib,
             peak_rss_kib: after.peak_rss_kib,
         })
+    }
+
+    /// Packets that came to members from the first join that counts until the window opened.
+    fn packets_until_window(&self, from: u64) -> u64 {
+        let until = self.samples.iter().find(|sample| sample.measured).map_or(from, |sample| sample.received);
+        until.saturating_sub(from)
     }
 
     fn bench_cost(&self) -> BenchCost {
@@ -240,70 +263,74 @@ impl Findings {
             processors,
         }
     }
+}
 
-    /// A run that verifies nothing is a failed one, whatever was asked for: the first four always hold.
-    fn objectives(&self, report: &Report) -> Vec<Objective> {
-        let media = || std::iter::once(&report.video).chain(&report.audio);
-        let corrupt: u64 = media().map(|media| media.corrupt).sum();
-        let breaks: u64 = media()
-            .map(|media| {
-                media.sequence_breaks + media.picture_id_breaks + media.timestamp_breaks + media.marker_errors
-            })
-            .sum();
-        let missing = report.joins.wanted - report.joins.joined;
-        let failures = self.failures.len() as u64;
-        let mut objectives = vec![
-            Objective::at_most("subscribers that did not join or stay", missing.max(failures) as f64, 0.0),
-            Objective::at_most("corrupt packets", corrupt as f64, 0.0),
-            Objective::at_most("breaks in sequence", breaks as f64, 0.0),
-            Objective::at_most("misdirected packets", report.feedback.misdirected as f64, 0.0),
-        ];
-        if let Some(limit) = self.args.max_loss {
-            let worst = media().map(|media| media.loss_percent).fold(0.0, f64::max);
-            objectives.push(Objective::at_most("loss in percent", worst, limit));
-        }
-        if let Some(limit) = self.args.max_join_p95_ms {
-            objectives.push(Objective::at_most("join time p95 in ms", report.joins.join_ms.p95, limit));
-        }
-        objectives
+fn media(kind: MediaKind, sums: &Sums) -> Media {
+    let (counts, delivery) = match kind {
+        MediaKind::Video => (&sums.video, &sums.delivery.0),
+        MediaKind::Audio => (&sums.audio, &sums.delivery.1),
+    };
+    let Delivery { expected, received, streams, whole } = *delivery;
+    Media {
+        expected,
+        received,
+        loss_percent: expected.saturating_sub(received) as f64 * 100.0 / (expected as f64).max(1.0),
+        recovered: counts.recovered,
+        streams_whole: whole,
+        streams,
+        frames: counts.frames,
+        frames_incomplete: counts.frames_incomplete,
+        longest_gap_ms: counts.longest_gap_us as f64 / 1000.0,
+        freezes: counts.freezes,
+        corrupt: counts.corrupt,
+        duplicates: counts.duplicates + if kind == MediaKind::Video { sums.wire.duplicates } else { 0 },
+        reordered: counts.reordered,
+        left_out: counts.left_out,
+        sequence_breaks: counts.sequence_breaks,
+        picture_id_breaks: counts.picture_id_breaks,
+        timestamp_breaks: counts.timestamp_breaks,
+        marker_errors: counts.marker_errors,
     }
 }
 
 /// All threads' counts together.
-struct Sums {
-    video: StreamCounts,
-    audio: StreamCounts,
-    publishers: PublisherCounts,
-    subscribers: SubscriberCounts,
-    wire: WireCounts,
-    streams_whole: u64,
-    latency: Histogram<u64>,
+pub(crate) struct Sums {
+    pub(crate) video: StreamCounts,
+    pub(crate) audio: StreamCounts,
+    pub(crate) publishers: PublisherCounts,
+    pub(crate) subscribers: SubscriberCounts,
+    pub(crate) wire: WireCounts,
+    pub(crate) delivery: (Delivery, Delivery),
+    pub(crate) latency: Histogram<u64>,
+    pub(crate) av_offset: Histogram<u64>,
 }
 
 impl Sums {
-    fn of(results: &[ThreadResult]) -> Self {
+    pub(crate) fn of(results: &[ThreadResult]) -> Self {
         let mut sums = Self {
             video: StreamCounts::default(),
             audio: StreamCounts::default(),
             publishers: PublisherCounts::default(),
             subscribers: SubscriberCounts::default(),
             wire: WireCounts::default(),
-            streams_whole: 0,
-            latency: histogram(std::iter::empty()),
+            delivery: (Delivery::default(), Delivery::default()),
+            latency: latency_histogram(),
+            av_offset: latency_histogram(),
         };
         for result in results {
-            let added = sums.latency.add(&result.latency);
+            let added = sums.latency.add(&result.latency).and(sums.av_offset.add(&result.av_offset));
             debug_assert!(added.is_ok(), "all threads' histograms have the same bounds");
             for client in &result.clients {
-                match client {
-                    ClientResult::Publisher(counts, _) => sums.publishers.add(counts),
-                    ClientResult::Subscriber(seen) => {
-                        sums.video.add(&seen.video);
-                        sums.audio.add(&seen.audio);
-                        sums.subscribers.add(&seen.counts);
-                        sums.wire.add(&seen.wire);
-                        sums.streams_whole += seen.streams_whole.0;
-                    }
+                if let Some(counts) = &client.publisher {
+                    sums.publishers.add(counts);
+                }
+                if let Some(seen) = &client.subscriber {
+                    sums.video.add(&seen.video);
+                    sums.audio.add(&seen.audio);
+                    sums.subscribers.add(&seen.counts);
+                    sums.wire.add(&client.wire);
+                    sums.delivery.0.add(&seen.delivery.0);
+                    sums.delivery.1.add(&seen.delivery.1);
                 }
             }
         }
@@ -311,7 +338,7 @@ impl Sums {
     }
 }
 
-fn warnings(report: &Report, failures: usize) -> Vec<String> {
+fn warnings(report: &Report) -> Vec<String> {
     let mut warnings = Vec::new();
     let bench = &report.bench;
     if bench.busiest_thread_percent > BUSY_PERCENT {
@@ -330,8 +357,9 @@ fn warnings(report: &Report, failures: usize) -> Vec<String> {
     if report.publishers.late * 100 > report.publishers.packets {
         warnings.push("more than 1 % of the packets left more than 20 ms late".to_owned());
     }
-    if failures > FAILURES_TOLD {
-        warnings.push(format!("{} more failures are not listed", failures - FAILURES_TOLD));
+    let told = report.joins.failures.len() as u64;
+    if report.joins.failed > told {
+        warnings.push(format!("{} more failures are not listed", report.joins.failed - told));
     }
     if report.window_s == 0.0 {
         warnings.push("the run ended before anything was measured".to_owned());
@@ -345,5 +373,8 @@ fn histogram(values: impl Iterator<Item = u64>) -> Histogram<u64> {
     histogram
 }
 
-const BUSY_PERCENT: f64 = 85.0;
+/// When a client thread has no time to spare.
+pub(crate) const BUSY_PERCENT: f64 = 85.0;
 const FAILURES_TOLD: usize = 10;
+/// Who had less time before the end need not have come.
+const JOIN_PATIENCE: Duration = Duration::from_secs(5);

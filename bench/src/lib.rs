@@ -5,11 +5,14 @@
 //! | --- | --- |
 //! | [`mark`], [`source`], [`flow`] | media with its own account of itself, and what was sent of it |
 //! | [`verify`] | the check of one received stream |
-//! | [`connection`], [`tap`], [`sdp`] | a peer connection on a socket of its own |
+//! | [`connection`], [`tap`], [`sealed`], [`sdp`] | a peer connection on a socket of its own |
 //! | [`arrivals`] | transport-wide feedback |
 //! | [`publisher`], [`subscriber`], [`client`] | what clients do, and the threads that drive them |
-//! | [`signaling`], [`member`], [`fanout`] | sessions with the server, and the run they make |
-//! | [`measure`], [`findings`], [`report`] | what it cost, and what it comes to |
+//! | [`scenario`], [`options`], [`objectives`] | what is played, how, and what must be achieved |
+//! | [`signaling`], [`member`], [`load`] | sessions with the server, and the run they make |
+//! | [`ramp`] | the search for the saturation point |
+//! | [`events`] | whether all members of a room are told the same |
+//! | [`measure`], [`findings`], [`report`], [`html`] | what it cost, what it comes to, and how it looks |
 //! | [`attack`] | attacks while an honest call runs |
 //! | [`link`], [`relay`] | an emulated network, pure and as a UDP relay |
 
@@ -19,17 +22,24 @@ pub mod attack;
 pub mod client;
 pub mod clock;
 pub mod connection;
-pub mod fanout;
+pub mod events;
 pub mod findings;
 pub mod flow;
+pub mod html;
 pub mod link;
+pub mod load;
 pub mod mark;
 pub mod measure;
 pub mod member;
+pub mod objectives;
+pub mod options;
 pub mod publisher;
+pub mod ramp;
 pub mod relay;
 pub mod report;
+pub mod scenario;
 pub mod sdp;
+pub mod sealed;
 pub mod signaling;
 pub mod source;
 pub mod subscriber;

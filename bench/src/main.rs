@@ -1,16 +1,20 @@
 //! `simmer-bench`: exit code 0 when every objective is met, 1 when one is missed, 2 when the run failed.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use simmer_bench::args::{AttackArgs, Cli, Command, FanoutArgs, LinkArgs};
+use simmer_bench::args::{AttackArgs, Cli, Command, LinkArgs, PlayArgs, RampArgs};
 use simmer_bench::attack;
-use simmer_bench::fanout;
+use simmer_bench::load;
+use simmer_bench::options::RunOptions;
+use simmer_bench::ramp;
 use simmer_bench::relay::{Control, Relay};
+use simmer_bench::scenario::Scenario;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -18,7 +22,9 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,rtc=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match cli.command {
-        Command::Fanout(args) => run_fanout(args),
+        Command::Fanout(args) => play(args.scenario(), args.options),
+        Command::Run(args) => run(args),
+        Command::Ramp(args) => climb(args),
         Command::Attack(args) => run_attack(&args),
         Command::Link(args) => run_link(&args).map(|()| true),
     };
@@ -32,18 +38,54 @@ fn main() -> ExitCode {
     }
 }
 
+/// Plays a scenario, or lists those there are.
+#[allow(clippy::print_stdout, reason = "the list is the program's output")]
+fn run(args: PlayArgs) -> Result<bool> {
+    if let Some(scenario) = args.scenario()? {
+        return play(scenario, args.options);
+    }
+    for scenario in Scenario::shipped()? {
+        println!("{:<12} {}", scenario.name, scenario.about);
+    }
+    Ok(true)
+}
+
 /// Whether every objective is met.
 #[allow(clippy::print_stdout, reason = "the report is the program's output")]
-fn run_fanout(args: FanoutArgs) -> Result<bool> {
-    let json = args.json;
+fn play(scenario: Scenario, options: RunOptions) -> Result<bool> {
+    let (json, rows, html) = (options.json, options.rows.clone(), options.html.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(fanout::run(args))?;
+    let report = runtime.block_on(load::play(scenario, options))?.report();
+    write_page(html, || simmer_bench::html::run_page(&report))?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else if let Some(name) = rows {
+        println!("{}", report.rows(&name));
+    } else {
+        println!("{report}");
+    }
+    Ok(report.is_met())
+}
+
+/// Whether enough members were held.
+#[allow(clippy::print_stdout, reason = "the report is the program's output")]
+fn climb(args: RampArgs) -> Result<bool> {
+    let (json, html) = (args.options.json, args.options.html.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(ramp::run(args))?;
+    write_page(html, || simmer_bench::html::ramp_page(&report))?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{report}");
     }
     Ok(report.is_met())
+}
+
+/// Writes the report as HTML, if that was asked for.
+fn write_page(file: Option<PathBuf>, page: impl FnOnce() -> String) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    std::fs::write(&file, page()).with_context(|| format!("writing {}", file.display()))
 }
 
 /// Whether every promise is kept.

@@ -13,7 +13,9 @@ use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use crate::connection::{Connection, ConnectionPlan};
 use crate::flow::Flows;
 use crate::sdp::MediaSection;
-use crate::source::{AudioSource, MediaKind, SourcePacket, VideoConfig, VideoSource};
+use crate::source::{
+    AUDIO_CLOCK, AudioSource, MediaKind, SourcePacket, VIDEO_CLOCK, VideoConfig, VideoSource,
+};
 
 /// What a publisher did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub struct PublisherCounts {
 pub struct Publisher {
     index: u32,
     config: VideoConfig,
-    video: RtpStream,
+    video: Option<RtpStream>,
     audio: Option<RtpStream>,
     flows: Arc<Flows>,
     running: Option<Running>,
@@ -44,13 +46,13 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher with that number; its SSRCs follow from it.
-    pub fn new(config: VideoConfig, audio: bool, flows: Arc<Flows>) -> Self {
+    /// A publisher of video, audio or both, with the number that `config` has; its SSRCs follow from it.
+    pub fn new(config: VideoConfig, video: bool, audio: bool, flows: Arc<Flows>) -> Self {
         let ssrc = 0x5100_0000 + config.publisher * 16;
         Self {
             index: config.publisher,
-            video: RtpStream::new(ssrc, config.seed as u16),
-            audio: audio.then(|| RtpStream::new(ssrc + 2, config.seed as u16 ^ 0x55aa)),
+            video: video.then(|| RtpStream::new(ssrc, config.seed as u16, VIDEO_CLOCK)),
+            audio: audio.then(|| RtpStream::new(ssrc + 2, config.seed as u16 ^ 0x55aa, AUDIO_CLOCK)),
             config,
             flows,
             running: None,
@@ -62,7 +64,7 @@ impl Publisher {
     /// What its connection must offer.
     pub fn plan(&self) -> ConnectionPlan {
         ConnectionPlan {
-            send_video: Some((self.video.ssrc, self.video.ssrc + 1)),
+            send_video: self.video.as_ref().map(|video| (video.ssrc, video.ssrc + 1)),
             send_audio: self.audio.as_ref().map(|audio| audio.ssrc),
             ..ConnectionPlan::default()
         }
@@ -71,8 +73,8 @@ impl Publisher {
     /// Takes payload types and extensions from the answer's sections.
     pub fn negotiated(&mut self, sections: &[MediaSection]) {
         let of_kind = |kind| sections.iter().find(|section| section.kind == Some(kind) && !section.rejected);
-        if let Some(section) = of_kind(MediaKind::Video) {
-            self.video.negotiated(section);
+        if let (Some(video), Some(section)) = (&mut self.video, of_kind(MediaKind::Video)) {
+            video.negotiated(section);
         }
         if let (Some(audio), Some(section)) = (&mut self.audio, of_kind(MediaKind::Audio)) {
             audio.negotiated(section);
@@ -83,7 +85,7 @@ impl Publisher {
     pub fn start(&mut self, now: Instant) {
         let start = now + Duration::from_millis(u64::from(self.index * 7 % 33));
         self.running = Some(Running {
-            video: VideoSource::new(self.config, start),
+            video: self.video.is_some().then(|| VideoSource::new(self.config, start)),
             audio: self.audio.is_some().then(|| AudioSource::new(self.index, self.config.seed, start)),
             next_report: start,
         });
@@ -102,23 +104,25 @@ impl Publisher {
     /// When [`Publisher::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let running = self.running.as_ref()?;
-        let media = running.video.poll_timeout().min(running.next_report);
-        Some(running.audio.as_ref().map_or(media, |audio| audio.poll_timeout().min(media)))
+        let video = running.video.as_ref().map(VideoSource::poll_timeout);
+        let audio = running.audio.as_ref().map(AudioSource::poll_timeout);
+        video.into_iter().chain(audio).chain([running.next_report]).min()
     }
 
     /// Sends what is due.
     pub fn handle_timeout(&mut self, connection: &mut Connection) {
         let Some(running) = &mut self.running else { return };
-        loop {
-            let now = Instant::now();
-            let Some(packet) = running.video.poll(now) else { break };
-            let flow = self.flows.flow(self.index, MediaKind::Video);
-            flow.inspect(|flow| flow.sent(packet.number));
-            if self.measuring {
-                self.counts.count(now, &packet);
+        if let (Some(source), Some(stream)) = (&mut running.video, &mut self.video) {
+            while let Some(packet) = source.poll(Instant::now()) {
+                let now = Instant::now();
+                let flow = self.flows.flow(self.index, MediaKind::Video);
+                flow.inspect(|flow| flow.sent(packet.number));
+                if self.measuring {
+                    self.counts.count(now, &packet);
+                }
+                connection.send_rtp(now, stream.packet(packet));
+                connection.flush();
             }
-            connection.send_rtp(now, self.video.packet(packet));
-            connection.flush();
         }
         if let (Some(source), Some(stream)) = (&mut running.audio, &mut self.audio) {
             while let Some(packet) = source.poll(Instant::now()) {
@@ -135,8 +139,8 @@ impl Publisher {
         let now = Instant::now();
         if running.next_report <= now {
             running.next_report = now + REPORT_INTERVAL;
-            for stream in std::iter::once(&self.video).chain(&self.audio) {
-                if let Some(report) = stream.report() {
+            for stream in self.video.iter().chain(&self.audio) {
+                if let Some(report) = stream.report(now) {
                     connection.send_rtcp(now, vec![Box::new(report)]);
                 }
             }
@@ -153,25 +157,26 @@ impl Publisher {
     ) {
         for packet in packets {
             let packet = packet.as_any();
+            let Some(video) = &mut self.video else { return };
             let asks_key = packet
                 .downcast_ref::<PictureLossIndication>()
-                .is_some_and(|pli| pli.media_ssrc == self.video.ssrc)
+                .is_some_and(|pli| pli.media_ssrc == video.ssrc)
                 || packet
                     .downcast_ref::<FullIntraRequest>()
-                    .is_some_and(|fir| fir.fir.iter().any(|entry| entry.ssrc == self.video.ssrc));
+                    .is_some_and(|fir| fir.fir.iter().any(|entry| entry.ssrc == video.ssrc));
             if asks_key {
                 self.counts.key_frame_requests += 1;
-                if let Some(running) = &mut self.running {
-                    running.video.request_key_frame(now);
+                if let Some(source) = self.running.as_mut().and_then(|running| running.video.as_mut()) {
+                    source.request_key_frame(now);
                 }
             }
             let Some(nack) = packet.downcast_ref::<TransportLayerNack>() else { continue };
-            if nack.media_ssrc != self.video.ssrc {
+            if nack.media_ssrc != video.ssrc {
                 continue;
             }
             for number in nack.nacks.iter().flat_map(|pair| pair.packet_list()) {
                 self.counts.nacked += 1;
-                if let Some(again) = self.video.retransmission(number) {
+                if let Some(again) = video.retransmission(number) {
                     self.counts.retransmitted += 1;
                     connection.send_rtp(now, again);
                 }
@@ -199,7 +204,7 @@ impl PublisherCounts {
 
 #[derive(Debug)]
 struct Running {
-    video: VideoSource,
+    video: Option<VideoSource>,
     audio: Option<AudioSource>,
     next_report: Instant,
 }
@@ -215,12 +220,14 @@ struct RtpStream {
     rtx_sequence_number: u16,
     packets: u32,
     octets: u32,
-    last_timestamp: u32,
+    clock: u64,
+    /// The last packet's timestamp, and its moment.
+    last: Option<(u32, Instant)>,
     history: VecDeque<rtp::Packet>,
 }
 
 impl RtpStream {
-    fn new(ssrc: u32, sequence_number: u16) -> Self {
+    fn new(ssrc: u32, sequence_number: u16, clock: u64) -> Self {
         Self {
             ssrc,
             payload_type: None,
@@ -230,7 +237,8 @@ impl RtpStream {
             rtx_sequence_number: !sequence_number,
             packets: 0,
             octets: 0,
-            last_timestamp: 0,
+            clock,
+            last: None,
             history: VecDeque::with_capacity(HISTORY),
         }
     }
@@ -244,7 +252,10 @@ impl RtpStream {
     fn packet(&mut self, packet: SourcePacket) -> rtp::Packet {
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
-        self.last_timestamp = packet.timestamp;
+        // A frame's packets leave one after the other; its moment is the first one's.
+        if self.last.is_none_or(|(timestamp, _)| timestamp != packet.timestamp) {
+            self.last = Some((packet.timestamp, packet.due));
+        }
         let mut header = rtp::Header {
             version: 2,
             marker: packet.marker,
@@ -288,18 +299,17 @@ impl RtpStream {
         Some(rtp::Packet { header, payload: payload.freeze() })
     }
 
-    /// A sender report for the last packet's moment (RFC 3550 section 6.4.1).
-    fn report(&self) -> Option<SenderReport> {
-        if self.packets == 0 {
-            return None;
-        }
+    /// A sender report for this moment (RFC 3550 section 6.4.1).
+    fn report(&self, now: Instant) -> Option<SenderReport> {
+        let (timestamp, at) = self.last?;
+        let ticks = now.saturating_duration_since(at).as_secs_f64() * self.clock as f64;
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = since_epoch.as_secs().wrapping_add(NTP_EPOCH) << 32;
         let fraction = (u64::from(since_epoch.subsec_nanos()) << 32) / 1_000_000_000;
         Some(SenderReport {
             ssrc: self.ssrc,
             ntp_time: seconds | fraction,
-            rtp_time: self.last_timestamp,
+            rtp_time: timestamp.wrapping_add(ticks as u32),
             packet_count: self.packets,
             octet_count: self.octets,
             ..SenderReport::default()
@@ -331,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_packet_is_sent_again_in_the_retransmission_stream() {
-        let mut stream = RtpStream::new(16, 65_530);
+        let mut stream = RtpStream::new(16, 65_530, VIDEO_CLOCK);
         stream.rtx_payload_type = Some(97);
         let sent: Vec<rtp::Packet> = (1..=20).map(|number| stream.packet(packet(number))).collect();
         assert_eq!(sent[10].header.sequence_number, 4);

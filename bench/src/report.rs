@@ -1,16 +1,19 @@
-//! What a fan-out run found: for machines as JSON, for people as a table.
+//! What a run found: for machines as JSON, for people as a table.
 
 use std::fmt::{self, Write as _};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::objectives::Objective;
+use crate::scenario::Scenario;
+
 /// A run's report. `schema` changes when a field changes its meaning or goes; new fields may come at any time.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// 1.
+    /// 2.
     pub schema: u32,
-    /// `simmer-bench fanout`.
+    /// `simmer-bench`.
     pub tool: &'static str,
     /// The bench's version.
     pub version: &'static str,
@@ -20,14 +23,19 @@ pub struct Report {
     pub interrupted: bool,
     /// Seconds that were measured.
     pub window_s: f64,
-    /// How the subscribers came in.
+    /// How the members came in.
     pub joins: Joins,
-    /// The video that arrived.
-    pub video: Media,
-    /// The audio that arrived, if it was asked for.
+    /// The video that arrived, if any is sent.
+    pub video: Option<Media>,
+    /// The audio that arrived, if any is sent.
     pub audio: Option<Media>,
-    /// Ages of video packets on arrival, in microseconds; retransmitted packets count from their first sending.
+    /// Ages of packets on arrival, in microseconds: of video, or of audio at members that see nothing;
+    /// retransmitted packets count from their first sending.
     pub latency_us: Percentiles,
+    /// Distances between a publisher's picture and sound, by the server's sender reports, in milliseconds.
+    pub av_offset_ms: Percentiles,
+    /// What members were told of their rooms.
+    pub events: Events,
     /// What the publishers did.
     pub publishers: PublisherReport,
     /// What the subscribers asked for.
@@ -36,6 +44,8 @@ pub struct Report {
     pub server: Option<ServerCost>,
     /// What the bench itself cost.
     pub bench: BenchCost,
+    /// What was seen second by second.
+    pub samples: Vec<Sample>,
     /// What was to be achieved.
     pub objectives: Vec<Objective>,
     /// What makes the figures doubtful.
@@ -48,33 +58,29 @@ pub struct Report {
 pub struct RunConfig {
     pub url: String,
     pub room: String,
-    pub publishers: u32,
-    pub subscribers: u32,
-    pub duration_s: u64,
-    pub warmup_s: u64,
-    pub bitrate_bps: u32,
-    pub fps: u32,
-    pub audio: bool,
-    pub join_interval_ms: u64,
-    pub feedback_ms: u64,
     pub threads: usize,
     pub media_port: Option<u16>,
     pub seed: u64,
+    pub scenario: Scenario,
 }
 
-/// How the subscribers came in.
+/// How the members came in that see or hear something; all, where nobody does.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Joins {
-    /// Subscribers that should have come.
+    /// Members that should have come.
     pub wanted: u64,
-    /// Subscribers that had a whole key frame.
+    /// Members that had a whole key frame, or a sound; a connection, where nobody sees or hears anything.
     pub joined: u64,
-    /// From opening the WebSocket to the first whole key frame, in milliseconds.
+    /// Members that did not come, or did not stay.
+    pub failed: u64,
+    /// From opening the WebSocket to that, in milliseconds; who came before anybody sent is left out.
     pub join_ms: Percentiles,
     /// From sending the offer to the connected transport, in milliseconds.
     pub connect_ms: Percentiles,
     /// From sending the view to the first whole key frame, in milliseconds.
     pub first_frame_ms: Percentiles,
+    /// From opening the WebSocket to everything there is to see and hear, in milliseconds.
+    pub complete_ms: Percentiles,
     /// Why the others did not, at most ten.
     pub failures: Vec<String>,
 }
@@ -82,7 +88,8 @@ pub struct Joins {
 /// What arrived of one kind of media, over all subscribers.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Media {
-    /// Packets of the window that should have arrived: each publisher's, once for each subscriber.
+    /// Packets of the window that should have arrived: what was sent in it by publishers that a slot showed from
+    /// its beginning to its end.
     pub expected: u64,
     /// Different packets of the window that did arrive.
     pub received: u64,
@@ -90,7 +97,7 @@ pub struct Media {
     pub loss_percent: f64,
     /// Of those that arrived, the ones that came as retransmissions.
     pub recovered: u64,
-    /// Streams with a whole key frame; for audio, 0.
+    /// Streams with a whole key frame, or a sound.
     pub streams_whole: u64,
     /// Streams there should be.
     pub streams: u64,
@@ -100,6 +107,8 @@ pub struct Media {
     pub frames_incomplete: u64,
     /// The longest time between two whole frames of a stream in the window, in milliseconds.
     pub longest_gap_ms: f64,
+    /// Gaps between whole frames in the window that are longer than three intervals, and than one and 150 ms.
+    pub freezes: u64,
     /// Packets whose content was changed.
     pub corrupt: u64,
     /// Packets that came more than once, seen on the socket or after decryption.
@@ -152,6 +161,8 @@ pub struct Feedback {
     pub undecryptable: u64,
     /// `slots` messages that came.
     pub slot_updates: u64,
+    /// Pictures that the server began to hold back, since it saw no room on a line; they are not measured.
+    pub pauses: u64,
     /// Refusals and media losses the server told of.
     pub complaints: u64,
 }
@@ -169,7 +180,12 @@ pub struct ServerCost {
     pub us_per_packet: f64,
     /// Packets that arrived at subscribers, by second.
     pub packets_per_s: f64,
-    /// Resident memory before the first client came, in KiB.
+    /// Processor time for each member that joined, in milliseconds, less what was forwarded meanwhile; of groups
+    /// that do not publish, where there are any.
+    pub join_cpu_ms: f64,
+    /// What resident memory grew from before those members came to the window's end, for each, in KiB.
+    pub kib_per_member: f64,
+    /// Resident memory before those members came, in KiB.
     pub rss_before_kib: u64,
     /// Resident memory at the window's end, in KiB.
     pub rss_after_kib: u64,
@@ -190,24 +206,51 @@ pub struct BenchCost {
     pub processors: usize,
 }
 
-/// Something that was to be achieved.
-#[derive(Clone, Debug, Serialize)]
-pub struct Objective {
-    /// What.
-    pub name: &'static str,
-    /// The most it may be.
-    pub limit: f64,
-    /// What it was.
-    pub value: f64,
-    /// Whether that is met.
-    pub met: bool,
+/// What members were told of their rooms.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Events {
+    /// Events that came, once for each member.
+    pub received: u64,
+    /// Events a member never got.
+    pub missed: u64,
+    /// Events that came again or out of order.
+    pub repeated: u64,
+    /// Events that one member got in other words than another.
+    pub differing: u64,
+    /// Members that did not know their room's last event at the end.
+    pub behind: u64,
+    /// From a chat line to its event at each member, in milliseconds.
+    pub event_ms: Percentiles,
+    /// From a chat line to its reply, in milliseconds.
+    pub reply_ms: Percentiles,
 }
 
-impl Objective {
-    /// `value` must be at most `limit`.
-    pub fn at_most(name: &'static str, value: f64, limit: f64) -> Self {
-        Self { name, limit, value, met: value <= limit }
+impl Events {
+    /// All that should not be.
+    pub fn amiss(&self) -> u64 {
+        self.missed + self.repeated + self.differing + self.behind
     }
+}
+
+/// What was seen in one second of the run.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Sample {
+    /// Seconds since the run began.
+    pub at_s: f64,
+    /// Members that were there.
+    pub members: u64,
+    /// Packets that had come to members since the run began.
+    pub received: u64,
+    /// Ages of the packets that came since the last sample, in microseconds.
+    pub latency_us: Percentiles,
+    /// The server's processor time since it began, in microseconds; 0 if its process was not named.
+    pub server_cpu_us: u64,
+    /// The server's resident memory, in KiB; 0 if its process was not named.
+    pub server_rss_kib: u64,
+    /// The bench's processor time since it began, in microseconds.
+    pub bench_cpu_us: u64,
+    /// Whether the window was open.
+    pub measured: bool,
 }
 
 /// Percentiles of a distribution; all 0 when it is empty.
@@ -241,6 +284,24 @@ impl Percentiles {
 }
 
 impl Report {
+    /// The objectives that were asked for, as rows of a Markdown table: name, what, goal, figure. The last row tells
+    /// that the bench kept up, or why its figures are doubtful.
+    pub fn rows(&self, name: &str) -> String {
+        let mut rows = String::new();
+        for objective in self.objectives.iter().filter(|objective| !objective.met || !objective.always) {
+            let verdict = if objective.met { "" } else { " **missed**" };
+            rows += &format!(
+                "| {name} | {} | {} | {:.2}{verdict} |\n",
+                objective.name, objective.limit, objective.value
+            );
+        }
+        let doubts = if self.warnings.is_empty() { "none".to_owned() } else { self.warnings.join("; ") };
+        rows + &format!(
+            "| {name} | the bench, in percent of a processor; doubts | 70 | {:.1}; {doubts} |",
+            self.bench.cpu_percent
+        )
+    }
+
     /// Whether every objective is met.
     pub fn is_met(&self) -> bool {
         self.objectives.iter().all(|objective| objective.met)
@@ -249,16 +310,16 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let config = &self.config;
+        let scenario = &self.config.scenario;
         let interrupted = if self.interrupted { ", interrupted" } else { "" };
+        let groups: Vec<String> =
+            scenario.groups.iter().map(|group| format!("{} {}", group.count, group.name)).collect();
+        let rooms = if scenario.rooms > 1 { format!("{} rooms of ", scenario.rooms) } else { String::new() };
         writeln!(
             f,
-            "fanout: {} publishers, {} subscribers, {} kbit/s at {} fps{}, {:.1} s measured{interrupted}\n",
-            config.publishers,
-            config.subscribers,
-            config.bitrate_bps / 1000,
-            config.fps,
-            if config.audio { " and audio" } else { "" },
+            "{}: {rooms}{}, {:.1} s measured{interrupted}\n",
+            scenario.name,
+            groups.join(", "),
             self.window_s,
         )?;
         let mut row = |name: &str, value: String| writeln!(f, "  {name:<22}{value}");
@@ -271,7 +332,8 @@ impl fmt::Display for Report {
         row("joined", format!("{} of {}", self.joins.joined, self.joins.wanted))?;
         row("join time", times(&self.joins.join_ms))?;
         row("  connecting", times(&self.joins.connect_ms))?;
-        row("  view to picture", times(&self.joins.first_frame_ms))?;
+        row("  view to media", times(&self.joins.first_frame_ms))?;
+        row("  to everything", times(&self.joins.complete_ms))?;
         let age = &self.latency_us;
         let ms = |us: f64| us / 1000.0;
         row(
@@ -284,21 +346,36 @@ impl fmt::Display for Report {
                 ms(age.max)
             ),
         )?;
-        row("video", self.video.line())?;
-        row("  frames", self.video.frames_line())?;
-        row("  verified", self.video.verified_line())?;
-        if let Some(audio) = &self.audio {
-            row("audio", audio.line())?;
-            row("  verified", audio.verified_line())?;
+        for (name, media) in [("video", &self.video), ("audio", &self.audio)] {
+            let Some(media) = media else { continue };
+            row(name, media.line())?;
+            row("  frames", media.frames_line())?;
+            row("  verified", media.verified_line())?;
+        }
+        if self.av_offset_ms.count > 0 {
+            row("picture to sound", times(&self.av_offset_ms))?;
+        }
+        let events = &self.events;
+        row(
+            "events",
+            format!(
+                "{} received, {} missed, {} repeated, {} differing, {} members behind",
+                events.received, events.missed, events.repeated, events.differing, events.behind
+            ),
+        )?;
+        if events.event_ms.count > 0 {
+            row("  to everybody", times(&events.event_ms))?;
+            row("  reply", times(&events.reply_ms))?;
         }
         let feedback = &self.feedback;
         row(
             "feedback",
             format!(
-                "{} transport-wide, {} nacked, {} key frames asked for, {} misdirected, {} unknown, {} undecryptable, {} complaints",
+                "{} transport-wide, {} nacked, {} key frames asked for, {} pauses, {} misdirected, {} unknown, {} undecryptable, {} complaints",
                 feedback.transport_feedback,
                 feedback.nacked,
                 feedback.key_frames_asked,
+                feedback.pauses,
                 feedback.misdirected,
                 feedback.unknown_ssrc,
                 feedback.undecryptable,
@@ -320,6 +397,10 @@ impl fmt::Display for Report {
                     "{:.2} us a packet, {:.1} % of a processor at {:.0} packets/s",
                     server.us_per_packet, server.cpu_percent, server.packets_per_s
                 ),
+            )?;
+            row(
+                "  a member",
+                format!("{:.2} ms to join, {:.0} KiB", server.join_cpu_ms, server.kib_per_member),
             )?;
             let mib = |kib: u64| kib as f64 / 1024.0;
             row(
@@ -368,8 +449,13 @@ impl Media {
 
     fn frames_line(&self) -> String {
         format!(
-            "{} whole, {} incomplete, longest gap {:.0} ms; {} of {} streams whole",
-            self.frames, self.frames_incomplete, self.longest_gap_ms, self.streams_whole, self.streams
+            "{} whole, {} incomplete, longest gap {:.0} ms, {} freezes; {} of {} streams whole",
+            self.frames,
+            self.frames_incomplete,
+            self.longest_gap_ms,
+            self.freezes,
+            self.streams_whole,
+            self.streams
         )
     }
 
@@ -389,4 +475,4 @@ impl Media {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,15 +1,16 @@
 //! One client's session with the server: the protocol's client side, as far as the bench needs it.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 use simmer_signaling::protocol::{
-    AudioWish, ClientMessage, ErrorMessage, EventBody, Hello, Kind, MediaState, Offer, Participant,
-    Publication, SUBPROTOCOL, ServerMessage, Snapshot, Track, VERSION, VideoWish, View,
+    Action, AudioWish, ClientMessage, Do, ErrorMessage, EventBody, Hello, Kind, MediaState, Offer,
+    Participant, Publication, SUBPROTOCOL, ServerMessage, Snapshot, Track, VERSION, VideoWish, View,
 };
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -19,6 +20,9 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::args::Target;
+use crate::clock::Clock;
+use crate::events::{EventLogs, Follower};
+use crate::scenario::Share;
 use crate::subscriber::SlotContent;
 
 /// A session whose `welcome` has come.
@@ -27,6 +31,7 @@ pub struct Session {
     socket: WebSocketStream<TcpStream>,
     room: RoomView,
     next_id: u64,
+    log: Option<(Arc<EventLogs>, Follower)>,
 }
 
 /// What a message changed.
@@ -40,6 +45,8 @@ pub enum Update {
     Publications,
     /// The server lost the media connection.
     MediaLost(String),
+    /// The action with that id was done.
+    Done(u64),
     /// A request was refused: its id if it has one, code and message.
     Refused(Option<u64>, String),
     /// Nothing a bench client acts on.
@@ -89,12 +96,15 @@ impl Session {
         let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config))
             .await
             .context("opening the WebSocket")?;
-        let mut session = Self { socket, room: RoomView::default(), next_id: 1 };
+        let mut session = Self { socket, room: RoomView::default(), next_id: 1, log: None };
         let hello =
             Hello { protocol: VERSION, token: token.to_owned(), name: Some(name.to_owned()), resume: None };
         session.send(&ClientMessage::Hello(hello)).await?;
         match session.receive().await? {
-            ServerMessage::Welcome(welcome) => session.room.enter(&welcome.snapshot.unwrap_or_default()),
+            ServerMessage::Welcome(welcome) => {
+                session.room.seq = welcome.seq;
+                session.room.enter(&welcome.snapshot.unwrap_or_default());
+            }
             ServerMessage::Error(error) => bail!("the server refused the session: {}", refusal(&error)),
             other => bail!("the server began with {}, not with welcome", other.name()),
         }
@@ -112,22 +122,59 @@ impl Session {
         Ok(id)
     }
 
-    /// Asks for every publisher's camera, and for all audio.
+    /// Compares the events that come with what others of that room hear.
+    pub fn compare_events(&mut self, logs: Arc<EventLogs>, room: u32) {
+        let follower = logs.follow(room, self.room.seq);
+        self.log = Some((logs, follower));
+    }
+
+    /// Publications that the publisher `own`, or somebody who publishes nothing, sees and hears of all there are:
+    /// that of the room's first publisher, then those of the ones after itself.
+    pub fn picks(&self, own: Option<u32>, sees: Share, hears: Share) -> Picks {
+        let of = |kind, share: Share| {
+            let mut others: Vec<(u32, &Publication)> =
+                self.room.published(kind).filter(|(publisher, _)| Some(*publisher) != own).collect();
+            let first = others.iter().map(|(publisher, _)| *publisher).min();
+            let rank = |publisher: u32| (Some(publisher) != first, own.is_some_and(|own| publisher < own));
+            others.sort_by_key(|(publisher, _)| (rank(*publisher), *publisher));
+            let count = share.of(u32::try_from(others.len()).unwrap_or(u32::MAX));
+            others.iter().take(count as usize).map(|(_, publication)| publication.id.clone()).collect()
+        };
+        Picks { video: of(Kind::Video, sees), audio: of(Kind::Audio, hears) }
+    }
+
+    /// Asks for these.
     ///
     /// # Errors
     /// What the WebSocket says.
-    pub async fn view_everything(&mut self) -> Result<()> {
-        let video = self
-            .room
-            .published(Kind::Video)
-            .map(|publication| VideoWish::of(publication.id.clone(), VIEW_HEIGHT))
-            .collect();
-        self.send(&ClientMessage::View { view: View { video, audio: AudioWish::All } }).await
+    pub async fn view(&mut self, picks: &Picks) -> Result<()> {
+        let video = picks.video.iter().map(|id| VideoWish::of(id.clone(), VIEW_HEIGHT)).collect();
+        let audio = AudioWish::Only(picks.audio.clone());
+        self.send(&ClientMessage::View { view: View { video, audio } }).await
     }
 
-    /// How many publications of that kind the publishers have.
-    pub fn publications(&self, kind: Kind) -> usize {
-        self.room.published(kind).count()
+    /// Says something that tells when it was said; returns the request's id.
+    ///
+    /// # Errors
+    /// What the WebSocket says.
+    pub async fn chat(&mut self, now: Instant) -> Result<u64> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let action = Action::Chat { text: format!("{CHAT}{}", Clock::nanos(now)) };
+        self.send(&ClientMessage::Do(Do { id, key: None, action })).await?;
+        Ok(id)
+    }
+
+    /// How often the server held a picture back.
+    pub fn pauses(&self) -> u64 {
+        self.room.pauses
+    }
+
+    /// The run has come to its end, as far as this member's events are concerned.
+    pub fn end_events(&mut self) {
+        if let Some((logs, follower)) = self.log.take() {
+            logs.leave(follower);
+        }
     }
 
     /// The next message's meaning.
@@ -149,6 +196,16 @@ impl Session {
         Ok(())
     }
 
+    fn hear(&mut self, message: &ServerMessage, words: &str) {
+        let (Some((logs, follower)), ServerMessage::Event(event)) = (&mut self.log, message) else { return };
+        logs.heard_event(follower, event.seq, words);
+        if let EventBody::Chat { text } = &event.body
+            && let Some(said) = text.strip_prefix(CHAT).and_then(|said| said.parse().ok())
+        {
+            logs.heard_action(Instant::now(), said);
+        }
+    }
+
     async fn send(&mut self, message: &ClientMessage) -> Result<()> {
         let text = serde_json::to_string(message)?;
         self.socket.send(Message::text(text)).await.context("sending to the server")
@@ -158,7 +215,9 @@ impl Session {
         loop {
             match self.socket.next().await.context("the server closed the WebSocket")?? {
                 Message::Text(text) => {
-                    return serde_json::from_str(&text).context("the server sent no valid message");
+                    let message = serde_json::from_str(&text).context("the server sent no valid message")?;
+                    self.hear(&message, &text);
+                    return Ok(message);
                 }
                 Message::Close(frame) => {
                     let why = frame.map(|frame| format!(": {} {}", u16::from(frame.code), frame.reason));
@@ -176,6 +235,21 @@ struct RoomView {
     /// Participant id -> publisher number.
     publishers: BTreeMap<String, u32>,
     publications: BTreeMap<String, Publication>,
+    /// The last event before those that come.
+    seq: u64,
+    /// Mids of slots whose picture the server holds back, since the line has no room for it.
+    paused: BTreeSet<String>,
+    /// How often that began.
+    pauses: u64,
+}
+
+/// Publications that are to be seen and heard, the most important first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picks {
+    /// Pictures.
+    pub video: Vec<String>,
+    /// Sounds.
+    pub audio: Vec<String>,
 }
 
 impl RoomView {
@@ -187,9 +261,10 @@ impl RoomView {
     }
 
     /// What the bench's publishers publish; others may be in the room as well.
-    fn published(&self, kind: Kind) -> impl Iterator<Item = &Publication> {
-        let known = |publication: &&Publication| self.publishers.contains_key(&publication.participant);
-        self.publications.values().filter(move |publication| publication.kind == kind).filter(known)
+    fn published(&self, kind: Kind) -> impl Iterator<Item = (u32, &Publication)> {
+        self.publications.values().filter(move |publication| publication.kind == kind).filter_map(
+            |publication| Some((self.publishers.get(&publication.participant).copied()?, publication)),
+        )
     }
 
     fn participant(&mut self, participant: &Participant) {
@@ -203,17 +278,21 @@ impl RoomView {
         match message {
             ServerMessage::Answer(answer) => Update::Answer(answer.re, answer.sdp),
             ServerMessage::Slots(slots) => {
+                let slots = slots.slots;
+                let paused: BTreeSet<String> =
+                    slots.iter().filter(|slot| slot.paused).map(|slot| slot.mid.clone()).collect();
+                self.pauses += paused.difference(&self.paused).count() as u64;
+                self.paused = paused;
                 let shown = |id: String| {
                     let publication = self.publications.get(&id)?;
                     self.publishers.get(&publication.participant).copied()
                 };
-                Update::Slots(
-                    slots
-                        .slots
-                        .into_iter()
-                        .map(|slot| (slot.mid, slot.publication.and_then(shown)))
-                        .collect(),
-                )
+                // A picture that is held back is not shown.
+                let content = slots.into_iter().map(|slot| {
+                    let publication = slot.publication.filter(|_| !slot.paused);
+                    (slot.mid, publication.and_then(shown))
+                });
+                Update::Slots(content.collect())
             }
             ServerMessage::Event(event) => match event.body {
                 EventBody::Joined { participant } => {
@@ -233,6 +312,7 @@ impl RoomView {
             ServerMessage::Media(media) if media.state == MediaState::Lost => {
                 Update::MediaLost(media.reason.unwrap_or_else(|| "no reason given".to_owned()))
             }
+            ServerMessage::Done(done) => Update::Done(done.re),
             ServerMessage::Error(error) => Update::Refused(error.re, refusal(&error)),
             _ => Update::Nothing,
         }
@@ -246,6 +326,7 @@ fn refusal(error: &ErrorMessage) -> String {
 /// What publishers are called, before their number.
 pub const PUBLISHER_NAME: &str = "publisher ";
 const VIEW_HEIGHT: u16 = 1080;
+const CHAT: &str = "said at ";
 const TOKEN_SECONDS: u64 = 3600;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -278,6 +359,12 @@ mod tests {
         let expected =
             [("3", Some(1)), ("4", None), ("5", Some(0))].map(|(mid, shown)| (mid.to_owned(), shown));
         assert_eq!(apply(&mut room, slots), Update::Slots(expected.to_vec()));
+        let held_back =
+            json!({"type": "slots", "slots": [{"mid": "5", "publication": "pA-0", "paused": true}]});
+        for _ in 0..2 {
+            assert_eq!(apply(&mut room, held_back.clone()), Update::Slots(vec![("5".into(), None)]));
+        }
+        assert_eq!(room.pauses, 1, "told twice, begun once");
     }
 
     #[test]

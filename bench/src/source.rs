@@ -314,6 +314,8 @@ impl Vp8Descriptor {
 
 /// Ticks of the video RTP clock in a second.
 pub const VIDEO_CLOCK: u64 = 90_000;
+/// Ticks of the audio RTP clock in a second.
+pub const AUDIO_CLOCK: u64 = 48_000;
 
 #[derive(Debug)]
 struct Planned {

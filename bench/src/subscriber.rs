@@ -14,10 +14,12 @@ use rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_p
 
 use crate::arrivals::Arrivals;
 use crate::clock::Clock;
-use crate::connection::{Connection, ConnectionPlan, WireSequence};
-use crate::flow::Flows;
+use crate::connection::{Connection, WireSequence};
+use crate::flow::{Flow, Flows};
+use crate::mark::Mark;
 use crate::sdp::MediaSection;
-use crate::source::MediaKind;
+use crate::sealed::SealedHeader;
+use crate::source::{AUDIO_CLOCK, MediaKind, VIDEO_CLOCK};
 use crate::verify::{Received, Seen, SeenWindow, StreamCounts, StreamVerifier};
 
 /// What the signaling said a slot shows: its mid, and the number of the publisher.
@@ -38,6 +40,55 @@ pub struct SubscriberCounts {
     pub key_frames_asked: u64,
     /// Transport-wide feedback sent.
     pub feedback: u64,
+}
+
+/// How much of the streams a subscriber should have had in the measuring window it got. Counted are slots that
+/// showed the same publisher from the window's beginning to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Packets their publishers sent.
+    pub expected: u64,
+    /// Of these, packets that came.
+    pub received: u64,
+    /// Streams there should be.
+    pub streams: u64,
+    /// Streams with a whole key frame, or a sound.
+    pub whole: u64,
+}
+
+impl Delivery {
+    /// Adds another's.
+    pub fn add(&mut self, other: &Self) {
+        self.expected += other.expected;
+        self.received += other.received;
+        self.streams += other.streams;
+        self.whole += other.whole;
+    }
+}
+
+/// Where a subscriber's measurements go.
+#[derive(Debug)]
+pub struct Meters {
+    /// Ages of the window's packets, in microseconds: of video, or of audio where no video is received.
+    pub latency: Histogram<u64>,
+    /// The same of all packets since somebody last looked.
+    pub recent: Histogram<u64>,
+    /// The distance between a publisher's picture and sound, by sender reports, in microseconds.
+    pub av_offset: Histogram<u64>,
+}
+
+impl Meters {
+    /// Nothing is measured yet.
+    pub fn new() -> Self {
+        let histogram = crate::client::latency_histogram;
+        Self { latency: histogram(), recent: histogram(), av_offset: histogram() }
+    }
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl SubscriberCounts {
@@ -63,14 +114,16 @@ pub struct Subscriber {
     /// With the header extension that numbers what arrives.
     arrivals: Option<(u8, Arrivals)>,
     connected: Option<Instant>,
-    first_key_frame: Option<Instant>,
+    expects: (u64, u64),
+    first_media: Option<Instant>,
+    complete: Option<Instant>,
     next_report: Option<Instant>,
     next_key_frame_request: Option<Instant>,
 }
 
 impl Subscriber {
-    /// A subscriber to streams of `fps` frames a second.
-    pub fn new(fps: u32, flows: Arc<Flows>) -> Self {
+    /// A subscriber that should come to see and hear so many streams of `fps` frames a second.
+    pub fn new(expects: (u32, u32), fps: u32, flows: Arc<Flows>) -> Self {
         Self {
             slots: Vec::new(),
             by_ssrc: BTreeMap::new(),
@@ -79,18 +132,11 @@ impl Subscriber {
             counts: SubscriberCounts::default(),
             arrivals: None,
             connected: None,
-            first_key_frame: None,
+            expects: (u64::from(expects.0), u64::from(expects.1)),
+            first_media: None,
+            complete: None,
             next_report: None,
             next_key_frame_request: None,
-        }
-    }
-
-    /// What its connection must offer to see everybody.
-    pub fn plan(publishers: u32, audio: bool) -> ConnectionPlan {
-        ConnectionPlan {
-            receive_video: publishers,
-            receive_audio: if audio { publishers } else { 0 },
-            ..ConnectionPlan::default()
         }
     }
 
@@ -102,6 +148,7 @@ impl Subscriber {
     /// Makes a slot of every media section of the answer.
     pub fn negotiated(&mut self, sections: &[MediaSection]) {
         for section in sections.iter().filter(|section| !section.rejected) {
+            // Only what the server sends on has an SSRC in its answer.
             let (Some(kind), Some(ssrc)) = (section.kind, section.ssrc) else { continue };
             let index = self.slots.len();
             self.by_ssrc.insert(ssrc, (index, false));
@@ -119,6 +166,12 @@ impl Subscriber {
                 seen: SeenWindow::default(),
                 missing: BTreeMap::new(),
                 whole: false,
+                window: None,
+                sealed: false,
+                sealed_window: (0, 0),
+                sealed_end: None,
+                clock: None,
+                offset_us: None,
                 report: ReportState::default(),
             });
         }
@@ -137,20 +190,63 @@ impl Subscriber {
             let slot = self.slots.iter_mut().find(|slot| slot.mid == *mid);
             if let Some(slot) = slot.filter(|slot| slot.content != *content) {
                 slot.content = *content;
-                slot.content_since = Some(now);
+                // What comes after a pause or a change goes on from nothing; a first picture may be here already.
+                if slot.content_since.replace(now).is_some() {
+                    slot.verifier.restart();
+                }
+                slot.window = None;
+                slot.clock = None;
+                slot.offset_us = None;
             }
         }
     }
 
-    /// When the first whole key frame was there.
-    pub fn first_key_frame(&self) -> Option<Instant> {
-        self.first_key_frame
+    /// A measuring window begins.
+    pub fn open_window(&mut self) {
+        for slot in &mut self.slots {
+            slot.window = slot.content.map(|publisher| (publisher, slot.verifier.counts().measured));
+            slot.sealed_window = slot.sealed_so_far();
+            slot.sealed_end = None;
+        }
     }
 
-    /// Video streams that had a whole key frame, of all video slots.
-    pub fn streams_whole(&self) -> (u64, u64) {
-        let video = self.slots.iter().filter(|slot| slot.kind == MediaKind::Video);
-        (video.clone().filter(|slot| slot.whole).count() as u64, video.count() as u64)
+    /// The measuring window ends.
+    pub fn close_window(&mut self) {
+        for slot in &mut self.slots {
+            slot.sealed_end = Some(slot.sealed_so_far());
+        }
+    }
+
+    /// When the first whole key frame was there, or the first sound of who sees nothing.
+    pub fn first_media(&self) -> Option<Instant> {
+        self.first_media
+    }
+
+    /// When the last of the streams it should have was whole.
+    pub fn complete(&self) -> Option<Instant> {
+        self.complete
+    }
+
+    /// What it should have had in the window, and what it got: video, audio.
+    pub fn delivery(&self) -> (Delivery, Delivery) {
+        let of = |kind: MediaKind, streams: u64| {
+            let slots = self.slots.iter().filter(|slot| slot.kind == kind);
+            let whole = slots.clone().filter(|slot| slot.whole).count() as u64;
+            let mut delivery = Delivery { streams, whole: whole.min(streams), ..Delivery::default() };
+            for slot in slots {
+                let Some((publisher, before)) = slot.window else { continue };
+                if slot.sealed {
+                    let (begin, end) = (slot.sealed_window, slot.sealed_end.unwrap_or(slot.sealed_so_far()));
+                    delivery.expected += end.0 - begin.0;
+                    delivery.received += end.1 - begin.1;
+                    continue;
+                }
+                delivery.expected += self.flows.flow(publisher, kind).map_or(0, Flow::measured);
+                delivery.received += slot.verifier.counts().measured - before;
+            }
+            delivery
+        };
+        (of(MediaKind::Video, self.expects.0), of(MediaKind::Audio, self.expects.1))
     }
 
     /// The streams' counts: video, audio.
@@ -170,8 +266,8 @@ impl Subscriber {
         self.counts
     }
 
-    /// Takes a packet; ages of measured video packets go to `latency`, in microseconds.
-    pub fn handle_rtp(&mut self, now: Instant, packet: &rtp::Packet, latency: &mut Histogram<u64>) {
+    /// Takes a packet.
+    pub fn handle_rtp(&mut self, now: Instant, packet: &rtp::Packet, meters: &mut Meters) {
         if let Some((id, arrivals)) = &mut self.arrivals
             && let Some([high, low]) = packet.header.get_extension(*id).as_deref()
         {
@@ -181,6 +277,7 @@ impl Subscriber {
             self.counts.unknown += 1;
             return;
         };
+        let index = slot;
         let Some(slot) = self.slots.get_mut(slot) else { return };
         let (sequence_number, payload) = match (retransmitted, packet.payload.split_first_chunk::<2>()) {
             (false, _) if !packet.payload.is_empty() => (packet.header.sequence_number, &packet.payload[..]),
@@ -204,13 +301,68 @@ impl Subscriber {
         if slot.is_misdirected(now, verdict.mark.publisher) {
             self.counts.misdirected += 1;
         }
-        if verdict.measured && slot.kind == MediaKind::Video {
+        let leading = slot.kind == MediaKind::Video || self.expects.0 == 0;
+        if leading {
             let age = Clock::nanos(now).saturating_sub(verdict.mark.sent_ns) / 1000;
-            latency.saturating_record(age);
+            meters.recent.saturating_record(age);
+            if verdict.measured {
+                meters.latency.saturating_record(age);
+            }
         }
-        if verdict.completed == Some(true) && slot.kind == MediaKind::Video {
+        if verdict.completed == Some(true) && !slot.whole {
             slot.whole = true;
-            self.first_key_frame.get_or_insert(now);
+            if leading {
+                self.first_media.get_or_insert(now);
+            }
+            self.look_for_complete(now);
+        }
+        if verdict.measured && verdict.mark.index == 0 && !retransmitted {
+            self.compare_clocks(index, &verdict.mark, packet.header.timestamp, meters);
+        }
+    }
+
+    /// Takes a packet that is not opened: what can be told of it is whether its stream has gaps.
+    pub fn handle_sealed(&mut self, now: Instant, header: SealedHeader) {
+        if let (Some((_, arrivals)), Some(number)) = (&mut self.arrivals, header.transport_number) {
+            arrivals.note(now, number);
+        }
+        let Some((slot, false)) = self.by_ssrc.get(&header.ssrc).copied() else { return };
+        let Some(slot) = self.slots.get_mut(slot) else { return };
+        let number = slot.sequence.extend(header.sequence_number);
+        if slot.seen.insert(number) == Seen::Before {
+            return;
+        }
+        slot.report.first.get_or_insert(number);
+        slot.report.received += 1;
+        slot.sealed = true;
+        if !slot.whole {
+            slot.whole = true;
+            self.first_media.get_or_insert(now);
+            self.look_for_complete(now);
+        }
+    }
+
+    fn look_for_complete(&mut self, now: Instant) {
+        let whole = |kind| self.slots.iter().filter(|slot| slot.kind == kind && slot.whole).count() as u64;
+        if whole(MediaKind::Video) >= self.expects.0 && whole(MediaKind::Audio) >= self.expects.1 {
+            self.complete.get_or_insert(now);
+        }
+    }
+
+    /// By the server's sender reports, when the packet's moment was; and how far that is from what the same
+    /// publisher's other stream says.
+    fn compare_clocks(&mut self, index: usize, mark: &Mark, timestamp: u32, meters: &mut Meters) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some((ntp_us, reported)) = slot.clock else { return };
+        let ticks = timestamp.wrapping_sub(reported).cast_signed();
+        let moment = ntp_us + i64::from(ticks) * 1_000_000 / slot.clock_rate();
+        slot.offset_us = Some(moment - (mark.sent_ns / 1000).cast_signed());
+        let (kind, content, offset) = (slot.kind, slot.content, slot.offset_us);
+        let other = self.slots.iter().find(|slot| slot.kind != kind && slot.content == content);
+        if let (MediaKind::Video, Some(_), Some(own), Some(other)) =
+            (kind, content, offset, other.and_then(|slot| slot.offset_us))
+        {
+            meters.av_offset.saturating_record(own.abs_diff(other));
         }
     }
 
@@ -219,6 +371,8 @@ impl Subscriber {
         for report in packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>()) {
             if let Some(slot) = self.slots.iter_mut().find(|slot| slot.ssrc == report.ssrc) {
                 slot.report.last_sender_report = Some(((report.ntp_time >> 16) as u32, now));
+                let us = (u128::from(report.ntp_time) * 1_000_000) >> 32;
+                slot.clock = i64::try_from(us).ok().map(|us| (us, report.rtp_time));
             }
         }
     }
@@ -285,6 +439,18 @@ struct Slot {
     seen: SeenWindow,
     missing: BTreeMap<u64, Missing>,
     whole: bool,
+    /// The publisher shown since the window began, and what was measured before.
+    window: Option<(u32, u64)>,
+    /// Whether packets are not opened.
+    sealed: bool,
+    /// The highest number and the count of packets at the window's beginning, of one that is sealed.
+    sealed_window: (u64, u64),
+    /// The same at its end.
+    sealed_end: Option<(u64, u64)>,
+    /// The last sender report: its time in microseconds, and the RTP timestamp at that time.
+    clock: Option<(i64, u32)>,
+    /// What that clock shows more than the publisher's.
+    offset_us: Option<i64>,
     report: ReportState,
 }
 
@@ -314,12 +480,12 @@ impl Slot {
         if self.seen.insert(number) == Seen::Before {
             return;
         }
+        let clock = self.clock_rate() as f64;
         let report = &mut self.report;
         report.first.get_or_insert(number);
         report.received += 1;
         if !retransmitted {
             // RFC 3550 section 6.4.1, interarrival jitter.
-            let clock = if self.kind == MediaKind::Video { 90_000.0 } else { 48_000.0 };
             let transit = Clock::nanos(now) as f64 * 1e-9 * clock - f64::from(timestamp);
             if let Some(last) = report.transit.replace(transit) {
                 report.jitter += ((transit - last).abs().min(clock) - report.jitter) / 16.0;
@@ -331,6 +497,17 @@ impl Slot {
             // Of a longer gap only the newest packets are asked for; the rest counts as lost.
             let first = (before + 1).max(number.saturating_sub(MAX_MISSING));
             report_gap(&mut self.missing, first..number, now);
+        }
+    }
+
+    fn sealed_so_far(&self) -> (u64, u64) {
+        (self.sequence.highest().unwrap_or_default(), self.report.received)
+    }
+
+    fn clock_rate(&self) -> i64 {
+        match self.kind {
+            MediaKind::Video => VIDEO_CLOCK.cast_signed(),
+            MediaKind::Audio => AUDIO_CLOCK.cast_signed(),
         }
     }
 

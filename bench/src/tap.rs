@@ -10,11 +10,15 @@ use std::time::Instant;
 use interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket};
 use rtc::sansio::Protocol;
 
+use crate::sealed::SealedHeader;
+
 /// What came out of the network, decrypted.
 #[derive(Debug)]
 pub enum Inbound {
     /// A media or retransmission packet.
     Rtp(rtp::Packet),
+    /// Of a media packet that is not opened, its header.
+    Sealed(SealedHeader),
     /// One compound packet's parts.
     Rtcp(Vec<Box<dyn rtcp::Packet>>),
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::flow::Flows;
 use crate::mark::Mark;
-use crate::source::{MediaKind, VIDEO_CLOCK, Vp8Descriptor};
+use crate::source::{AUDIO_CLOCK, MediaKind, VIDEO_CLOCK, Vp8Descriptor};
 
 /// A received packet, after retransmissions were put back into their stream.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +64,8 @@ pub struct StreamCounts {
     pub frames_incomplete: u64,
     /// The longest time between two whole frames within the measuring window, in microseconds.
     pub longest_gap_us: u64,
+    /// Gaps between whole frames in the window that are longer than three intervals, and than one and 150 ms.
+    pub freezes: u64,
 }
 
 impl StreamCounts {
@@ -83,6 +85,7 @@ impl StreamCounts {
         self.frames += other.frames;
         self.frames_incomplete += other.frames_incomplete;
         self.longest_gap_us = self.longest_gap_us.max(other.longest_gap_us);
+        self.freezes += other.freezes;
     }
 }
 
@@ -236,6 +239,9 @@ impl StreamVerifier {
         if let (Some(last), true) = (self.last_whole, measured) {
             let gap = now.saturating_duration_since(last).min(Duration::from_secs(3600));
             self.counts.longest_gap_us = self.counts.longest_gap_us.max(gap.as_micros() as u64);
+            let clock = if self.kind == MediaKind::Video { VIDEO_CLOCK } else { AUDIO_CLOCK };
+            let interval = Duration::from_secs_f64(f64::from(self.ticks_per_frame) / clock as f64);
+            self.counts.freezes += u64::from(gap > (interval * 3).max(interval + FREEZE));
         }
         self.last_whole = Some(now);
         Some(key)
@@ -325,6 +331,8 @@ struct FrameProgress {
     key: bool,
 }
 
+/// What a gap between frames may be longer than their interval before eyes and ears notice.
+const FREEZE: Duration = Duration::from_millis(150);
 const SEEN: usize = 4096;
 const FRAMES_IN_PROGRESS: usize = 64;
 

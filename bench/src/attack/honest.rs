@@ -8,10 +8,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::args::{AttackArgs, FanoutArgs, Target};
-use crate::client::{ClientResult, ClientThread, Notice};
+use crate::args::{AttackArgs, Target};
+use crate::client::{ClientThread, Notice};
+use crate::events::EventLogs;
 use crate::flow::{Flow, Flows};
-use crate::member::RunContext;
+use crate::member::{Member, Phase, RunContext};
+use crate::objectives::Limits;
+use crate::scenario::{Group, Scenario, Share, Video};
 use crate::sdp::CandidateRule;
 use crate::source::MediaKind;
 use crate::verify::StreamCounts;
@@ -22,7 +25,7 @@ pub struct HonestCall {
     context: Arc<RunContext>,
     sessions: JoinSet<Result<()>>,
     notices: mpsc::UnboundedReceiver<(usize, Notice)>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     seen: Seen,
     newcomers: usize,
 }
@@ -30,8 +33,8 @@ pub struct HonestCall {
 /// What all members need to know.
 #[derive(Clone, Debug)]
 pub struct CallPlan {
-    /// The options, as a fan-out run has them.
-    pub args: FanoutArgs,
+    /// Who is in it.
+    pub scenario: Scenario,
     /// The server.
     pub target: Target,
     /// The room.
@@ -40,6 +43,8 @@ pub struct CallPlan {
     pub key: String,
     /// Which of the server's candidates are used.
     pub candidates: CandidateRule,
+    /// Seeds what is sent.
+    pub seed: u64,
 }
 
 /// How the call fared in one phase.
@@ -76,44 +81,45 @@ impl CallPlan {
     /// A server that is not on this machine, or that there is no route to.
     pub fn new(args: &AttackArgs) -> Result<Self> {
         let target = Target::resolve(&args.url, false)?;
-        let seed = args.seed;
         let room = format!("attacked-{:08x}", rand::random::<u32>());
-        let fanout = FanoutArgs {
-            url: args.url.clone(),
-            publishers: 1,
-            subscribers: args.subscribers,
-            duration: 1,
-            warmup: 0,
-            bitrate: 1_500_000,
-            fps: 30,
-            audio: false,
+        let group = |name: &str, count| Group { name: name.to_owned(), count, ..Group::default() };
+        let scenario = Scenario {
+            name: "attacked".to_owned(),
+            about: String::new(),
+            rooms: 1,
+            warmup_s: 0,
+            duration_s: 1,
             join_interval_ms: 30,
             feedback_ms: 100,
-            server_pid: args.server_pid,
-            json: args.json,
-            key: args.key.clone(),
-            room: Some(room.clone()),
-            threads: None,
-            media_port: None,
-            max_loss: None,
-            max_join_p95_ms: None,
-            seed,
-            allow_remote: false,
+            link: None,
+            objectives: Limits::default(),
+            groups: vec![
+                Group { video: Some(Video { bitrate: 1_500_000, fps: 30 }), ..group("publisher", 1) },
+                Group { sees: Share::All, ..group("subscriber", args.subscribers) },
+            ],
         };
-        let key = args.key.clone().unwrap_or_else(|| crate::fanout::SAMPLE_KEY.to_owned());
+        let key = args.key.clone().unwrap_or_else(|| crate::load::SAMPLE_KEY.to_owned());
         let only = target.address.ip().is_loopback().then_some(target.address.ip());
         let candidates = CandidateRule { only, port: None };
-        Ok(Self { args: fanout, target, room, key, candidates })
+        Ok(Self { scenario, target, room, key, candidates, seed: args.seed })
+    }
+
+    /// The member with that number: the first one publishes.
+    fn member(id: usize) -> Member {
+        let publishes = id == 0;
+        Member { id, group: usize::from(!publishes), room: 0, publisher: publishes.then_some(0), stay: None }
     }
 
     fn context(
         &self,
         flows: Arc<Flows>,
         notices: mpsc::UnboundedSender<(usize, Notice)>,
-        stopped: watch::Receiver<bool>,
+        phase: watch::Receiver<Phase>,
     ) -> Result<RunContext> {
         Ok(RunContext {
-            args: self.args.clone(),
+            scenario: self.scenario.clone(),
+            seed: self.seed,
+            events: Arc::new(EventLogs::new()),
             target: self.target.clone(),
             room: self.room.clone(),
             key: self.key.clone(),
@@ -122,8 +128,9 @@ impl CallPlan {
             threads: vec![ClientThread::spawn(0, Arc::new(AtomicU64::new(0)))?],
             flows,
             notices,
-            stopped,
+            phase,
             slot_updates: AtomicU64::new(0),
+            pauses: AtomicU64::new(0),
             complaints: AtomicU64::new(0),
         })
     }
@@ -136,22 +143,27 @@ impl HonestCall {
     /// Somebody does not get in.
     pub async fn start(plan: CallPlan) -> Result<Self> {
         let (notices, inbox) = mpsc::unbounded_channel();
-        let (stop, stopped) = watch::channel(false);
-        let context = Arc::new(plan.context(Arc::new(Flows::new(1, false)), notices, stopped)?);
-        let members = 1 + plan.args.subscribers as usize;
+        let (phase, phases) = watch::channel(Phase::Running);
+        let context = Arc::new(plan.context(Arc::new(Flows::new(1, false)), notices, phases)?);
+        let members = plan.scenario.groups.iter().map(|group| group.count as usize).sum();
         let mut call = Self {
             newcomers: members,
             plan,
             context,
             sessions: JoinSet::new(),
             notices: inbox,
-            stop,
+            phase,
             seen: Seen::default(),
         };
         for id in 0..members {
             call.enter(id);
             let there = tokio::time::timeout(JOIN_PATIENCE, call.wait_for(id)).await;
-            ensure!(there.is_ok(), "{} did not get in: {:?}", call.context.name(id), call.fallen());
+            ensure!(
+                there.is_ok(),
+                "{} did not get in: {:?}",
+                call.context.name(&CallPlan::member(id)),
+                call.fallen()
+            );
         }
         Ok(call)
     }
@@ -202,7 +214,8 @@ impl HonestCall {
         tokio::time::sleep(DRAIN).await;
         let now = self.look()?;
         let sent = self.context.flows.flow(0, MediaKind::Video).map_or(0, Flow::measured);
-        let expected = sent * u64::from(self.plan.args.subscribers);
+        let subscribers = self.plan.scenario.groups.last().map_or(0, |group| group.count);
+        let expected = sent * u64::from(subscribers);
         let received = now.measured - self.seen.measured;
         Ok(Welfare {
             loss_percent: expected.saturating_sub(received) as f64 * 100.0 / (expected as f64).max(1.0),
@@ -218,7 +231,7 @@ impl HonestCall {
     /// What the client thread says.
     pub async fn finish(mut self) -> Result<()> {
         // The sessions leave; those that do not in time are dropped.
-        let _none_left = self.stop.send(true);
+        let _none_left = self.phase.send(Phase::Stopped);
         let leaving = async { while self.sessions.join_next().await.is_some() {} };
         let _in_time = tokio::time::timeout(Duration::from_secs(3), leaving).await;
         self.sessions.shutdown().await;
@@ -228,8 +241,8 @@ impl HonestCall {
     fn enter(&mut self, id: usize) {
         let context = self.context.clone();
         self.sessions.spawn(async move {
-            let name = context.name(id);
-            context.session(id, &name).await.context(name)
+            let member = CallPlan::member(id);
+            context.session(&member).await.with_context(|| context.name(&member))
         });
     }
 
@@ -237,7 +250,7 @@ impl HonestCall {
         let publishes = id == 0;
         while let Some((who, notice)) = self.notices.recv().await {
             let there = match notice {
-                Notice::FirstKeyFrame(_) => true,
+                Notice::FirstMedia(_) => true,
                 Notice::Connected(_) => publishes,
                 _ => false,
             };
@@ -259,7 +272,10 @@ impl HonestCall {
         }
         while let Ok((id, notice)) = self.notices.try_recv() {
             if notice == Notice::Lost {
-                fallen.push(format!("{}: the media connection was lost", self.context.name(id)));
+                fallen.push(format!(
+                    "{}: the media connection was lost",
+                    self.context.name(&CallPlan::member(id))
+                ));
             }
         }
         fallen
@@ -268,8 +284,8 @@ impl HonestCall {
     fn look(&self) -> Result<Seen> {
         let mut seen = Seen::default();
         for thread in &self.context.threads {
-            for result in thread.counts()? {
-                let ClientResult::Subscriber(result) = result else { continue };
+            for client in thread.counts()?.clients {
+                let Some(result) = client.subscriber else { continue };
                 let StreamCounts { measured, corrupt, sequence_breaks, picture_id_breaks, .. } = result.video;
                 seen.measured += measured;
                 seen.wrong += corrupt
@@ -286,20 +302,17 @@ impl HonestCall {
 
 async fn join_once(plan: &CallPlan, flows: Arc<Flows>, id: usize) -> Result<Duration> {
     let (notices, mut inbox) = mpsc::unbounded_channel();
-    let (stop, stopped) = watch::channel(false);
-    let context = Arc::new(plan.context(flows, notices, stopped)?);
+    let (phase, phases) = watch::channel(Phase::Running);
+    let context = Arc::new(plan.context(flows, notices, phases)?);
     let began = Instant::now();
     let member = context.clone();
     let mut sessions = JoinSet::new();
-    sessions.spawn(async move {
-        let name = member.name(id);
-        member.session(id, &name).await
-    });
+    sessions.spawn(async move { member.session(&CallPlan::member(id)).await });
     let picture = async {
         loop {
             tokio::select! {
                 notice = inbox.recv() => match notice.context("no more news")? {
-                    (_, Notice::FirstKeyFrame(at)) => return Ok(at.saturating_duration_since(began)),
+                    (_, Notice::FirstMedia(at)) => return Ok(at.saturating_duration_since(began)),
                     (_, Notice::Lost) => bail!("the media connection was lost"),
                     _ => {}
                 },
@@ -311,7 +324,7 @@ async fn join_once(plan: &CallPlan, flows: Arc<Flows>, id: usize) -> Result<Dura
         }
     };
     let time = tokio::time::timeout(JOIN_PATIENCE, picture).await.context("no picture in time");
-    let _none_left = stop.send(true);
+    let _none_left = phase.send(Phase::Stopped);
     let _in_time = tokio::time::timeout(Duration::from_secs(2), sessions.join_next()).await;
     sessions.shutdown().await;
     close(context)?;

@@ -100,7 +100,7 @@ mod tests {
         use crate::source::VideoConfig;
         let config =
             VideoConfig { publisher: 0, bitrate_bps: 1_000_000, fps: 30, width: 1280, height: 720, seed: 1 };
-        let plan = Publisher::new(config, false, std::sync::Arc::new(Flows::new(1, false))).plan();
+        let plan = Publisher::new(config, true, false, std::sync::Arc::new(Flows::new(1, false))).plan();
         let mut media = ForgedMedia::new(1, PUBLISHER_SSRC);
         for number in 1..100_u16 {
             let mut out = Vec::new();

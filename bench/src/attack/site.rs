@@ -11,6 +11,7 @@ use super::honest::CallPlan;
 use super::insider::{Candidate, Insider};
 use super::offers::OfferText;
 use crate::args::AttackArgs;
+use crate::scenario::Share;
 use crate::signaling::{Session, Update, token};
 
 /// The server and the room under attack, as one attack sees it. It has a runtime of its own, so that it does not hold up the honest ones.
@@ -109,7 +110,8 @@ impl Site {
     /// As [`Site::enter`], or no connection.
     pub fn join(&self, offer: impl FnOnce(OfferText) -> OfferText) -> Result<Entered> {
         let mut entered = self.enter(offer)?;
-        self.wait(entered.session.view_everything())?;
+        let picks = entered.session.picks(None, Share::All, Share::All);
+        self.wait(entered.session.view(&picks))?;
         entered.insider.connect()?;
         Ok(entered)
     }

@@ -93,7 +93,7 @@ fn what_is_published_is_received_whole_and_what_is_lost_is_recovered() {
     let received = Arc::new(AtomicU64::new(0));
     let thread = ClientThread::spawn(0, received.clone()).expect("a thread");
 
-    let mut publisher = Publisher::new(config, false, flows.clone());
+    let mut publisher = Publisher::new(config, true, false, flows.clone());
     let plan = publisher.plan();
     let (video, _) = plan.send_video.expect("it sends video");
     let mut connection = Connection::new(Instant::now(), LOCAL, &plan).expect("a connection");
@@ -102,21 +102,26 @@ fn what_is_published_is_received_whole_and_what_is_lost_is_recovered() {
     thread.add(Client {
         id: 0,
         connection,
-        role: Role::Publisher(Box::new(publisher)),
+        publisher: Some(Box::new(publisher)),
+        subscriber: None,
         notices: notices.clone(),
     });
     let mut down = Vec::new();
     for id in 1..=3 {
-        let mut connection =
-            Connection::new(Instant::now(), LOCAL, &Subscriber::plan(1, false)).expect("a connection");
+        let mut connection = Connection::new(
+            Instant::now(),
+            LOCAL,
+            &ConnectionPlan { receive_video: 1, ..ConnectionPlan::default() },
+        )
+        .expect("a connection");
         let sends = ConnectionPlan { send_video: Some((VIDEO, VIDEO + 1)), ..ConnectionPlan::default() };
         let (end, answer) = negotiate(&mut connection, &sends);
         down.push(end);
-        let mut subscriber = Subscriber::new(30, flows.clone());
+        let mut subscriber = Subscriber::new((1, 0), 30, flows.clone());
         subscriber.negotiated(&answer);
         subscriber.set_slots(Instant::now(), &[(answer[0].mid.clone(), Some(0))]);
-        let role = Role::Subscriber(Box::new(subscriber));
-        thread.add(Client { id, connection, role, notices: notices.clone() });
+        let subscriber = Some(Box::new(subscriber));
+        thread.add(Client { id, connection, publisher: None, subscriber, notices: notices.clone() });
     }
     let forwarded = Arc::new(AtomicU64::new(0));
     let forwarder = Forwarder { up, down, forwarded, video };
@@ -128,7 +133,7 @@ fn what_is_published_is_received_whole_and_what_is_lost_is_recovered() {
     while seeing < 3 {
         let (_, notice) = told.blocking_recv().expect("a notice");
         assert_ne!(notice, Notice::Lost);
-        seeing += u32::from(matches!(notice, Notice::FirstKeyFrame(_)));
+        seeing += u32::from(matches!(notice, Notice::Complete(_)));
     }
     let until = |count: u64| {
         let begin = received.load(Ordering::Relaxed);
@@ -150,23 +155,42 @@ fn what_is_published_is_received_whole_and_what_is_lost_is_recovered() {
     assert!(sent > 400, "{sent}");
     let mut subscribers = 0;
     for client in &result.clients {
-        match client {
-            ClientResult::Publisher(counts, wire) => {
-                assert!(counts.retransmitted > 0 && counts.packets > 400, "{counts:?}");
-                assert_eq!(wire.unsent, 0);
-            }
-            ClientResult::Subscriber(seen) => {
-                subscribers += 1;
-                assert_eq!(seen.video.measured, sent, "nothing is lost in the end: {seen:?}");
-                assert!(seen.video.recovered >= sent / 50, "{seen:?}");
-                let wrong = seen.video.corrupt + seen.video.sequence_breaks + seen.video.picture_id_breaks;
-                assert_eq!(wrong + seen.video.timestamp_breaks + seen.video.marker_errors, 0, "{seen:?}");
-                assert_eq!((seen.counts.unknown, seen.counts.misdirected), (0, 0), "{seen:?}");
-                assert_eq!(seen.streams_whole, (1, 1));
-                assert_eq!(seen.wire.rtp, seen.wire.opened + seen.wire.duplicates, "{seen:?}");
-            }
+        if let Some(counts) = client.publisher {
+            assert!(counts.retransmitted > 0 && counts.packets > 400, "{counts:?}");
+            assert_eq!(client.wire.unsent, 0);
         }
+        let Some(seen) = client.subscriber else { continue };
+        subscribers += 1;
+        assert_eq!(seen.video.measured, sent, "nothing is lost in the end: {seen:?}");
+        let delivery = Delivery { expected: sent, received: sent, streams: 1, whole: 1 };
+        assert_eq!(seen.delivery, (delivery, Delivery::default()));
+        assert!(seen.video.recovered >= sent / 50, "{seen:?}");
+        let wrong = seen.video.corrupt + seen.video.sequence_breaks + seen.video.picture_id_breaks;
+        assert_eq!(wrong + seen.video.timestamp_breaks + seen.video.marker_errors, 0, "{seen:?}");
+        assert_eq!((seen.counts.unknown, seen.counts.misdirected), (0, 0), "{seen:?}");
+        assert_eq!(client.wire.rtp, client.wire.opened + client.wire.duplicates, "{client:?}");
     }
     assert_eq!(subscribers, 3);
     assert!(result.latency.len() >= sent * 3 - 3 * 100);
+}
+
+#[test]
+fn clients_are_due_in_order_and_early_calls_are_armed_again() {
+    let begin = Instant::now();
+    let at = |ms| begin + Duration::from_millis(ms);
+    let mut timers = Timers::default();
+    for (client, ms) in [(1, 50), (2, 20), (3, 30), (2, 10), (2, 40)] {
+        timers.arm(client, Some(at(ms)));
+    }
+    timers.arm(4, None);
+    assert_eq!(timers.next(), Some(at(10)));
+    assert_eq!(timers.pop(at(9)), None);
+    let mut due = Vec::new();
+    while let Some(client) = timers.pop(at(30)) {
+        due.push(client);
+    }
+    // The second's earlier wish and its first one; its last was later than both and is for its client to repeat.
+    assert_eq!(due, [2, 2, 3]);
+    timers.arm(2, Some(at(40)));
+    assert_eq!((timers.pop(at(60)), timers.pop(at(60)), timers.pop(at(60))), (Some(2), Some(1), None));
 }

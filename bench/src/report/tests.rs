@@ -1,25 +1,19 @@
 use super::*;
+use crate::objectives::Limits;
+use crate::scenario::Link;
 
-fn report() -> Report {
+pub(crate) fn report() -> Report {
     Report {
-        schema: 1,
-        tool: "simmer-bench fanout",
+        schema: 2,
+        tool: "simmer-bench",
         version: "0.1.0",
         config: RunConfig {
             url: "http://127.0.0.1:7443".into(),
             room: "bench".into(),
-            publishers: 1,
-            subscribers: 50,
-            duration_s: 20,
-            warmup_s: 3,
-            bitrate_bps: 1_500_000,
-            fps: 30,
-            audio: false,
-            join_interval_ms: 50,
-            feedback_ms: 100,
             threads: 1,
             media_port: None,
             seed: 1,
+            scenario: Scenario::load("broadcast").expect("it is shipped"),
         },
         interrupted: false,
         window_s: 20.0,
@@ -29,8 +23,11 @@ fn report() -> Report {
             failures: vec!["subscriber 3: timeout".into()],
             ..Joins::default()
         },
-        video: Media { expected: 1000, received: 999, loss_percent: 0.1, ..Media::default() },
+        video: Some(Media { expected: 1000, received: 999, loss_percent: 0.1, ..Media::default() }),
         audio: None,
+        av_offset_ms: Percentiles::default(),
+        events: Events::default(),
+        samples: Vec::new(),
         latency_us: Percentiles { count: 10, min: 80.0, p50: 100.0, p95: 200.0, p99: 300.0, max: 400.0 },
         publishers: PublisherReport::default(),
         feedback: Feedback::default(),
@@ -40,6 +37,8 @@ fn report() -> Report {
             cpu_percent: 5.0,
             us_per_packet: 1.25,
             packets_per_s: 40_000.0,
+            join_cpu_ms: 3.5,
+            kib_per_member: 180.0,
             rss_before_kib: 10_240,
             rss_after_kib: 20_480,
             peak_rss_kib: 20_480,
@@ -59,7 +58,15 @@ fn the_json_has_the_documented_fields() {
     let json = serde_json::to_value(report()).expect("serializable");
     for pointer in [
         "/schema",
-        "/config/subscribers",
+        "/config/scenario/group/0/count",
+        "/joins/complete_ms/p95",
+        "/joins/failed",
+        "/video/freezes",
+        "/events/missed",
+        "/av_offset_ms/max",
+        "/server/join_cpu_ms",
+        "/server/kib_per_member",
+        "/samples",
         "/window_s",
         "/joins/join_ms/p95",
         "/video/loss_percent",
@@ -75,9 +82,20 @@ fn the_json_has_the_documented_fields() {
     ] {
         assert!(json.pointer(pointer).is_some(), "{pointer}");
     }
-    assert_eq!(json["schema"], 1);
+    assert_eq!(json["schema"], 2);
     assert_eq!(json["objectives"][0]["met"], false);
     assert!(json["audio"].is_null());
+}
+
+#[test]
+fn rows_tell_goal_and_figure_of_what_was_asked_for() {
+    let mut report = report();
+    report.objectives = Limits { max_us_per_packet: Some(1.0), ..Limits::default() }.judge(&report);
+    let rows = report.rows("1 to 50");
+    assert!(rows.contains("| 1 to 50 | server time a packet in us | 1 | 1.25 **missed** |"), "{rows}");
+    assert!(rows.contains("| 1 to 50 | members that did not join or stay | 0 | 1.00 **missed** |"), "{rows}");
+    assert!(!rows.contains("corrupt"), "what always holds is told only when it does not: {rows}");
+    assert!(rows.contains("the bench was busy"), "{rows}");
 }
 
 #[test]
@@ -91,9 +109,15 @@ fn one_missed_objective_is_a_missed_run() {
 #[test]
 fn the_table_says_what_matters() {
     let table = report().to_string();
-    for words in
-        ["49 of 50", "0.1000 % lost", "1.25 us a packet", "MISSED loss percent", "subscriber 3: timeout"]
-    {
+    for words in [
+        "1 creator, 200 fan",
+        "49 of 50",
+        "0.1000 % lost",
+        "1.25 us a packet",
+        "3.50 ms to join, 180 KiB",
+        "MISSED loss percent",
+        "subscriber 3: timeout",
+    ] {
         assert!(table.contains(words), "{words}\n{table}");
     }
 }
@@ -106,4 +130,31 @@ fn percentiles_are_in_the_unit_asked_for() {
     let percentiles = Percentiles::of(&histogram, 0.5);
     assert_eq!((percentiles.count, percentiles.min, percentiles.p50), (1000, 0.5, 250.0));
     assert_eq!((percentiles.p95, percentiles.p99, percentiles.max), (475.0, 495.0, 500.0));
+}
+
+#[test]
+fn limits_are_judged_and_the_command_line_goes_first() {
+    let mut report = report();
+    let scenario = Limits { max_loss_percent: Some(1.0), max_freezes: Some(0.0), ..Limits::default() };
+    let typed = Limits { max_loss_percent: Some(0.01), max_join_cpu_ms: Some(3.0), ..Limits::default() };
+    let judged = typed.or(scenario).judge(&report);
+    let named = |name: &str| judged.iter().find(|objective| objective.name == name).cloned();
+    let loss = named("loss in percent").expect("judged");
+    assert_eq!((loss.limit, loss.value, loss.met), (0.01, 0.1, false));
+    assert!(named("freezes").is_some_and(|freezes| freezes.met));
+    assert!(named("server time a join in ms").is_some_and(|join| !join.met));
+    assert!(named("members that did not join or stay").is_some_and(|missing| !missing.met), "49 of 50");
+    assert!(named("latency p99 in ms").is_none(), "nobody asked for it");
+    report.feedback.pauses = 1;
+    let held_back = |report: &Report| {
+        let judged = typed.judge(report);
+        judged.into_iter().find(|objective| objective.name == "pictures held back")
+    };
+    assert!(held_back(&report).is_some_and(|objective| !objective.met), "the lines are wide");
+    report.config.scenario.link = Some(Link { rate: Some(1_000_000), ..Link::default() });
+    assert!(held_back(&report).is_none(), "a narrow line has no room for everything");
+    report.server = None;
+    let judged = typed.judge(&report);
+    let cost = judged.iter().find(|objective| objective.name == "server time a join in ms");
+    assert!(cost.is_some_and(|cost| !cost.met), "what was not measured is not met");
 }

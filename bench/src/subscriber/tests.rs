@@ -6,7 +6,7 @@ fn bed() -> (Subscriber, Vec<rtp::Packet>, Instant, Arc<Flows>) {
     let now = Instant::now();
     let flows = Arc::new(Flows::new(1, false));
     flows.open_window();
-    let mut subscriber = Subscriber::new(30, flows.clone());
+    let mut subscriber = Subscriber::new((1, 0), 30, flows.clone());
     subscriber.negotiated(&[MediaSection {
         kind: Some(MediaKind::Video),
         mid: "0".into(),
@@ -38,16 +38,12 @@ fn bed() -> (Subscriber, Vec<rtp::Packet>, Instant, Arc<Flows>) {
     (subscriber, packets, now, flows)
 }
 
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).expect("three digits")
-}
-
 #[test]
 fn a_gap_is_asked_for_until_it_is_filled_or_given_up() {
     let (mut subscriber, packets, now, _) = bed();
-    let mut latency = histogram();
+    let mut meters = Meters::new();
     for at in [0, 1, 4] {
-        subscriber.handle_rtp(now, &packets[at], &mut latency);
+        subscriber.handle_rtp(now, &packets[at], &mut meters);
     }
     let slot = &mut subscriber.slots[0];
     assert!(slot.due_nacks(now).is_empty(), "they may just be late");
@@ -57,7 +53,7 @@ fn a_gap_is_asked_for_until_it_is_filled_or_given_up() {
     let mut payload = 2u16.to_be_bytes().to_vec();
     payload.extend_from_slice(&packets[2].payload);
     again.payload = payload.into();
-    subscriber.handle_rtp(now, &again, &mut latency);
+    subscriber.handle_rtp(now, &again, &mut meters);
     let slot = &mut subscriber.slots[0];
     let mut asked = 1;
     let mut at = now + NACK_AFTER;
@@ -75,12 +71,13 @@ fn a_gap_is_asked_for_until_it_is_filled_or_given_up() {
 #[test]
 fn the_first_whole_key_frame_is_noticed_and_ages_are_measured() {
     let (mut subscriber, packets, now, flows) = bed();
-    let mut latency = histogram();
+    let mut meters = Meters::new();
     for packet in &packets {
-        subscriber.handle_rtp(now + Duration::from_secs(3), packet, &mut latency);
+        subscriber.handle_rtp(now + Duration::from_secs(3), packet, &mut meters);
     }
-    assert_eq!(subscriber.streams_whole(), (1, 1));
-    assert!(subscriber.first_key_frame().is_some());
+    let late = now + Duration::from_secs(3);
+    assert_eq!((subscriber.first_media(), subscriber.complete()), (Some(late), Some(late)));
+    let latency = &meters.latency;
     assert_eq!(latency.len(), packets.len() as u64);
     assert_eq!(
         subscriber.streams().0.measured,
@@ -93,9 +90,9 @@ fn the_first_whole_key_frame_is_noticed_and_ages_are_measured() {
 fn packets_of_another_publisher_are_misdirected() {
     let (mut subscriber, packets, now, _) = bed();
     subscriber.set_slots(now, &[("0".into(), Some(3))]);
-    subscriber.handle_rtp(now, &packets[0], &mut histogram());
+    subscriber.handle_rtp(now, &packets[0], &mut Meters::new());
     assert_eq!(subscriber.counts().misdirected, 0, "the slot may still be changing");
-    subscriber.handle_rtp(now + SLOT_SETTLES, &packets[1], &mut histogram());
+    subscriber.handle_rtp(now + SLOT_SETTLES, &packets[1], &mut Meters::new());
     assert_eq!(subscriber.counts().misdirected, 1);
 }
 
@@ -103,13 +100,82 @@ fn packets_of_another_publisher_are_misdirected() {
 fn reports_say_what_was_lost_since_the_last_one() {
     let (mut subscriber, packets, now, _) = bed();
     for at in [0, 1, 2, 3, 5, 7] {
-        subscriber.handle_rtp(now, &packets[at], &mut histogram());
+        subscriber.handle_rtp(now, &packets[at], &mut Meters::new());
     }
     let report = subscriber.slots[0].reception(now).expect("a report");
     assert_eq!((report.fraction_lost, report.total_lost, report.last_sequence_number), (64, 2, 7));
     for packet in &packets[8..12] {
-        subscriber.handle_rtp(now, packet, &mut histogram());
+        subscriber.handle_rtp(now, packet, &mut Meters::new());
     }
     let report = subscriber.slots[0].reception(now).expect("a report");
     assert_eq!((report.fraction_lost, report.total_lost, report.last_sequence_number), (0, 2, 11));
+}
+
+#[test]
+fn only_slots_that_show_the_same_publisher_throughout_are_measured() {
+    let (mut subscriber, packets, now, flows) = bed();
+    subscriber.set_slots(now, &[("0".into(), Some(0))]);
+    subscriber.open_window();
+    for packet in packets.iter().filter(|packet| packet.header.sequence_number != 40) {
+        subscriber.handle_rtp(now, packet, &mut Meters::new());
+    }
+    let sent = flows.flow(0, MediaKind::Video).expect("its flow").measured();
+    let (video, audio) = subscriber.delivery();
+    assert_eq!((video.expected, video.received), (sent, sent - 1));
+    assert_eq!((video.streams, video.whole, audio), (1, 1, Delivery::default()));
+    subscriber.set_slots(now, &[("0".into(), None)]);
+    subscriber.set_slots(now, &[("0".into(), Some(0))]);
+    assert_eq!(subscriber.delivery().0.expected, 0, "it was somebody else's for a while");
+    // After that the server's clock may stand elsewhere.
+    let mut later = packets[packets.len() - 1].clone();
+    later.header.timestamp = later.header.timestamp.wrapping_add(4711);
+    subscriber.handle_rtp(now, &later, &mut Meters::new());
+    assert_eq!(subscriber.streams().0.timestamp_breaks, 0);
+}
+
+/// A sender report that says that `rtp_time` was `ms` after some second.
+fn report(ssrc: u32, ms: u64, rtp_time: u32) -> Box<dyn rtcp::Packet> {
+    let ntp_time = (4_000_000_000 << 32) + (ms << 32) / 1000;
+    Box::new(SenderReport { ssrc, ntp_time, rtp_time, ..SenderReport::default() })
+}
+
+#[test]
+fn picture_and_sound_are_as_far_apart_as_sender_reports_say() {
+    use crate::source::{AudioSource, SourcePacket};
+    let now = Instant::now();
+    Clock::nanos(now);
+    let flows = Arc::new(Flows::new(1, true));
+    flows.open_window();
+    let mut subscriber = Subscriber::new((1, 1), 30, flows.clone());
+    let section = |kind, mid: &str, ssrc| MediaSection {
+        kind: Some(kind),
+        mid: mid.into(),
+        ssrc: Some(ssrc),
+        ..MediaSection::default()
+    };
+    subscriber.negotiated(&[section(MediaKind::Video, "0", 7), section(MediaKind::Audio, "1", 9)]);
+    subscriber.set_slots(now, &[("0".into(), Some(0)), ("1".into(), Some(0))]);
+    let config =
+        VideoConfig { publisher: 0, bitrate_bps: 500_000, fps: 30, width: 640, height: 360, seed: 1 };
+    let video = VideoSource::new(config, now).poll(now).expect("the first frame");
+    let audio = AudioSource::new(0, 1, now).poll(now).expect("the first sound");
+    let rtp = |ssrc, packet: &SourcePacket| rtp::Packet {
+        header: rtp::Header {
+            ssrc,
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            ..rtp::Header::default()
+        },
+        payload: packet.payload.clone(),
+    };
+    flows.flow(0, MediaKind::Video).expect("its flow").sent(1);
+    flows.flow(0, MediaKind::Audio).expect("its flow").sent(1);
+    // The picture's report is of a second later, the sound's of 40 ms earlier than it should be.
+    let reports = [report(7, 1000, video.timestamp.wrapping_add(90_000)), report(9, 40, audio.timestamp)];
+    subscriber.handle_rtcp(now, &reports);
+    let mut meters = Meters::new();
+    subscriber.handle_rtp(now, &rtp(9, &audio), &mut meters);
+    subscriber.handle_rtp(now, &rtp(7, &video), &mut meters);
+    assert_eq!(meters.av_offset.len(), 1);
+    assert!(meters.av_offset.max().abs_diff(40_000) <= 50, "{}", meters.av_offset.max());
 }

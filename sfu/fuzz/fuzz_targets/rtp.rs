@@ -2,7 +2,7 @@
 //! Any bytes as an RTP packet: the parts lie inside, and what is written from them is read alike.
 
 use libfuzzer_sys::fuzz_target;
-use simmer_sfu::rtp::{EgressHeader, ExtensionValues, RtpHeader, write_header};
+use simmer_sfu::rtp::{EgressHeader, ExtensionValues, LONGEST_DELAY, RtpHeader, write_header};
 use simmer_sfu::sdp::Extensions;
 
 const IDS: Extensions = Extensions {
@@ -12,6 +12,7 @@ const IDS: Extensions = Extensions {
     transport_cc: Some(4),
     audio_level: Some(5),
     dependency: Some(7),
+    playout_delay: Some(8),
     abs_send_time: Some(6),
 };
 
@@ -31,6 +32,7 @@ fuzz_target!(|data: &[u8]| {
         transport_cc: values.transport_cc.map(|number| (4, number)),
         audio_level: values.audio_level.map(|level| (5, level)),
         dependency: descriptor.map(|descriptor| (7, descriptor, 0xabcd)),
+        playout_delay: values.playout_delay.map(|least| (8, least)),
     };
     let mut written = Vec::new();
     let length = write_header(&mut written, &egress);
@@ -47,6 +49,7 @@ fuzz_target!(|data: &[u8]| {
         (read.mid, read.transport_cc, read.audio_level),
         (values.mid, values.transport_cc, values.audio_level)
     );
+    assert_eq!(read.playout_delay, values.playout_delay.map(|least| least.min(LONGEST_DELAY)));
     if let Some(descriptor) = descriptor.filter(|descriptor| descriptor.len() >= 3) {
         let again = &written[read.dependency.expect("it was written").range()];
         assert_eq!(

@@ -102,6 +102,8 @@ pub struct Marks {
     pub transport_number: Option<u16>,
     /// Whether it named its m-line.
     pub mid: bool,
+    /// The playout delay it told, in units of 10 ms.
+    pub playout_delay: Option<u16>,
 }
 
 /// Why something is not sent again.
@@ -133,6 +135,8 @@ struct Entry {
     bytes: u32,
     at: Instant,
     resent: Option<Instant>,
+    /// Repairs sent whose loss was not reported.
+    copies: u8,
 }
 
 impl SentHistory {
@@ -145,20 +149,22 @@ impl SentHistory {
         }
         let place = &mut self.entries[(sent.sequence % SENT_PACKETS as u64) as usize];
         if place.is_none_or(|kept| kept.sent.sequence <= sent.sequence) {
-            *place = Some(Entry { sent, bytes: bytes as u32, at: now, resent: None });
+            *place = Some(Entry { sent, bytes: bytes as u32, at: now, resent: None, copies: 0 });
         }
         self.highest = self.highest.max(Some(sent.sequence));
         self.budget = (self.budget + bytes / BUDGET_SHARE).min(BUDGET_AT_MOST);
     }
 
     /// What was sent under a number, if it may be sent again: not within `pace` of the last time, not so late that nobody waits for it any more,
-    /// and within the budget, which may allow fewer than the `copies` that the line calls for.
+    /// and within the budget. The first repair is one; for the next ones, which are late, `copies` are sent if the budget has them to spare. Where nobody
+    /// `asked` and feedback told of the loss, only if no other repair is on its way.
     pub fn resend(
         &mut self,
         now: Instant,
         sequence: u16,
         pace: Duration,
         copies: usize,
+        asked: bool,
     ) -> Result<(Sent, usize), NotAgain> {
         let at = usize::from(sequence) % SENT_PACKETS;
         let entry = self.entries.get_mut(at).and_then(Option::as_mut).ok_or(NotAgain::Unknown)?;
@@ -168,19 +174,42 @@ impl SentHistory {
             // What stands in its place is newer, or still the one before it: that has not been sent yet.
             return Err(if entry.sent.sequence > wanted { NotAgain::TooLate } else { NotAgain::Unknown });
         }
-        if now.saturating_duration_since(entry.at) > DEADLINE {
+        if now.saturating_duration_since(entry.at) > if asked { DEADLINE } else { DEADLINE_UNASKED } {
             return Err(NotAgain::TooLate);
         }
         let pace = pace.clamp(PACE_AT_LEAST, PACE_AT_MOST);
-        if entry.resent.is_some_and(|at| now.duration_since(at) < pace) {
+        if entry.resent.is_some_and(|at| now.duration_since(at) < pace) || !asked && entry.copies > 0 {
             return Err(NotAgain::JustSent);
         }
         // Further copies come out of what is to spare: the first one of another packet does more.
-        let copies = if self.budget < BUDGET_TO_SPARE { 1 } else { copies };
+        let copies = if entry.resent.is_none() || self.budget < BUDGET_TO_SPARE { 1 } else { copies };
         let bytes = entry.bytes as usize * copies;
         self.budget = self.budget.checked_sub(bytes).ok_or(NotAgain::OverBudget)?;
         entry.resent = Some(now);
         Ok((entry.sent, copies))
+    }
+
+    /// A repair went out.
+    pub fn on_copy(&mut self, sequence: u64) {
+        let place = self.entries.get_mut((sequence % SENT_PACKETS as u64) as usize);
+        if let Some(entry) = place.and_then(Option::as_mut).filter(|entry| entry.sent.sequence == sequence) {
+            entry.copies = entry.copies.saturating_add(1);
+        }
+    }
+
+    /// A repair was lost; whether it was the last one on its way.
+    pub fn on_copy_lost(&mut self, sequence: u16) -> bool {
+        let place = self.entries.get_mut(usize::from(sequence) % SENT_PACKETS).and_then(Option::as_mut);
+        let Some(entry) = place.filter(|entry| entry.sent.sequence as u16 == sequence) else { return false };
+        let last = entry.copies == 1;
+        entry.copies = entry.copies.saturating_sub(1);
+        last && entry.resent.is_some()
+    }
+
+    /// A 16-bit number of what was sent, extended: the last one that has these bits.
+    pub fn extend(&self, sequence: u16) -> u64 {
+        let highest = self.highest.unwrap_or(0);
+        highest.saturating_sub(u64::from((highest as u16).wrapping_sub(sequence)))
     }
 
     /// What was sent `back` packets before the last one; `None` when that is not kept.
@@ -208,6 +237,8 @@ const BUDGET_TO_SPARE: usize = 16 * 1024;
 const BUDGET_AT_MOST: usize = 96 * 1024;
 /// Older pictures than this are not waited for.
 const DEADLINE: Duration = Duration::from_millis(1000);
+/// What comes later is too late for a player that was told to wait; whoever still wants it asks.
+const DEADLINE_UNASKED: Duration = Duration::from_millis(400);
 const PACE_AT_LEAST: Duration = Duration::from_millis(10);
 const PACE_AT_MOST: Duration = Duration::from_millis(200);
 const _: () = assert!(65_536 % SENT_PACKETS == 0);

@@ -5,6 +5,7 @@ mod frame_munger;
 mod history;
 mod munger;
 mod picture_munger;
+mod playout_delay;
 mod selector;
 
 #[cfg(test)]
@@ -15,4 +16,5 @@ pub use frame_munger::FrameMunger;
 pub use history::{Marks, NotAgain, Sent, SentHistory, SourceHistory, SourcePacket};
 pub use munger::{Munged, RtpMunger};
 pub use picture_munger::PictureMunger;
+pub use playout_delay::{Leg, PlayoutDelay, time_to_repair};
 pub use selector::{LayerSelector, Selection, Target};

@@ -144,7 +144,8 @@ fn a_late_repair_does_not_drive_out_what_took_its_place() {
     }
     history.on_sent(now, sent(100_010), 1000);
     let pace = Duration::from_millis(50);
-    let again = |history: &mut SentHistory, sequence: u64| history.resend(now, sequence as u16, pace, 1);
+    let again =
+        |history: &mut SentHistory, sequence: u64| history.resend(now, sequence as u16, pace, 1, true);
     assert_eq!(again(&mut history, 100_010 + 512), Ok((sent(100_010 + 512), 1)));
     assert_eq!(again(&mut history, 100_010), Err(NotAgain::TooLate));
 }
@@ -156,7 +157,7 @@ fn a_first_packet_may_be_overtaken() {
     for sequence in [100_001, 100_000] {
         history.on_sent(now, sent(sequence), 1000);
     }
-    let again = history.resend(now, 100_000_u64 as u16, Duration::from_millis(50), 1);
+    let again = history.resend(now, 100_000_u64 as u16, Duration::from_millis(50), 1, true);
     assert_eq!(again, Ok((sent(100_000), 1)));
 }
 
@@ -168,14 +169,39 @@ fn what_is_asked_for_is_sent_again_at_the_pace_of_the_round_trip_and_not_too_lat
     let mut history = SentHistory::default();
     history.on_sent(start, sent(100_000), 1000);
     history.on_sent(start, sent(100_513), 1000);
-    let not_yet = history.resend(start, 100_512_u64 as u16, pace, 1);
+    let not_yet = history.resend(start, 100_512_u64 as u16, pace, 1, true);
     assert_eq!(not_yet, Err(NotAgain::Unknown), "its place is still its predecessor's");
-    let mut again = |ms| history.resend(at(ms), 100_000_u64 as u16, pace, 1);
+    let mut again = |ms| history.resend(at(ms), 100_000_u64 as u16, pace, 1, true);
     assert_eq!(again(40), Ok((sent(100_000), 1)));
     assert_eq!(again(80), Err(NotAgain::JustSent));
     assert_eq!(again(90), Ok((sent(100_000), 1)));
     assert_eq!(again(1_000), Ok((sent(100_000), 1)));
     assert_eq!(again(1_050), Err(NotAgain::TooLate));
+}
+
+#[test]
+fn what_is_not_asked_for_is_sent_again_while_no_repair_is_on_its_way() {
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let mut history = SentHistory::default();
+    history.on_sent(start, sent(100_000), 1000);
+    let low = 100_000_u64 as u16;
+    let again = |history: &mut SentHistory, ms, asked| {
+        history.resend(at(ms), low, Duration::from_millis(50), 2, asked).map(|(_, copies)| copies)
+    };
+    assert!(!history.on_copy_lost(low), "there was none");
+    assert_eq!(again(&mut history, 20, true), Ok(1), "the first repair is one");
+    assert_eq!(again(&mut history, 60, false), Err(NotAgain::JustSent));
+    history.on_copy(100_000);
+    assert_eq!(again(&mut history, 100, false), Err(NotAgain::JustSent), "it may have come");
+    assert!(history.on_copy_lost(low));
+    assert_eq!(again(&mut history, 101, false), Ok(2));
+    (0..2).for_each(|_| history.on_copy(100_000));
+    assert!(!history.on_copy_lost(low), "one is on its way");
+    assert_eq!(again(&mut history, 200, false), Err(NotAgain::JustSent));
+    assert!(history.on_copy_lost(low));
+    assert_eq!(again(&mut history, 401, false), Err(NotAgain::TooLate), "the player waits no longer");
+    assert_eq!(again(&mut history, 402, true), Ok(2));
 }
 
 #[test]
@@ -189,10 +215,14 @@ fn another_picture_brings_no_new_budget() {
             history.on_sent(now, sent(sequence), 1000);
         }
         resent += (first..first + 20)
-            .filter(|&sequence| history.resend(now, sequence as u16, Duration::ZERO, 1).is_ok())
+            .filter(|&sequence| history.resend(now, sequence as u16, Duration::ZERO, 1, true).is_ok())
             .count();
         history.clear();
-        assert_eq!(history.resend(now, first as u16, Duration::ZERO, 1), Err(NotAgain::Unknown), "forgotten");
+        assert_eq!(
+            history.resend(now, first as u16, Duration::ZERO, 1, true),
+            Err(NotAgain::Unknown),
+            "forgotten"
+        );
     }
     // A quarter of what was sent, and what there is at first.
     assert!((250..=250 + 66).contains(&resent), "{resent} of 1000");

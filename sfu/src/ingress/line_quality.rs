@@ -8,6 +8,8 @@ pub struct LineQuality {
     round_trip: Option<Duration>,
     /// Part of the packets lost on the way down, 0 to 1.
     loss: f64,
+    /// Of the packets on the way up, those that had to be repaired.
+    loss_up: f64,
     beyond_repair: bool,
 }
 
@@ -29,6 +31,23 @@ impl LineQuality {
         self.beyond_repair = self.loss > if self.beyond_repair { REPAIRABLE } else { BEYOND_REPAIR };
     }
 
+    /// So many packets came up within a report's time, and so many of them by a repair.
+    pub fn on_arrivals(&mut self, packets: u32, repaired: u32) {
+        if packets > 0 {
+            self.loss_up = self.loss_up * 0.75 + f64::from(repaired) / f64::from(packets) * 0.25;
+        }
+    }
+
+    /// The part of the packets lost on the way up.
+    pub fn loss_up(&self) -> f64 {
+        self.loss_up
+    }
+
+    /// The part of the packets lost on the way down, by chance as far as that can be told.
+    pub fn loss(&self) -> f64 {
+        self.loss
+    }
+
     /// Whether more is lost than may be sent again: pictures of many packets would hardly ever be whole, however much the line carries.
     pub fn is_beyond_repair(&self) -> bool {
         self.beyond_repair
@@ -44,19 +63,15 @@ impl LineQuality {
         self.round_trip
     }
 
-    /// How many copies of a packet to send when it is asked for: on a line that loses often, but not so often that copies would take the place
-    /// of first sendings, a second one saves a round trip.
+    /// How many copies of a packet to send when its first repair was not enough: on a line that loses often a second one saves a round trip.
     pub fn copies(&self) -> usize {
-        if (LOSES..LOSES_MUCH).contains(&self.loss) { 2 } else { 1 }
+        if self.loss >= LOSES { 2 } else { 1 }
     }
 }
 
 const ROUND_TRIP_AT_FIRST: Duration = Duration::from_millis(50);
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
 const LOSES: f64 = 0.02;
-/// Twice as much is most of what may be spent on retransmissions.
-const LOSES_MUCH: f64 = 0.08;
-
 const BEYOND_REPAIR: f64 = 0.14;
 const REPAIRABLE: f64 = 0.1;
 
@@ -85,12 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn a_second_copy_is_for_lines_that_lose_some() {
+    fn a_second_copy_is_for_lines_that_lose() {
         let copies = |percent: u8| {
             let mut line = LineQuality::default();
             (0..20).for_each(|_| line.on_loss(f64::from(percent) / 100.0));
             line.copies()
         };
-        assert_eq!([0, 1, 5, 10, 20].map(copies), [1, 1, 2, 1, 1]);
+        assert_eq!([0, 1, 5, 10, 20].map(copies), [1, 1, 2, 2, 2]);
     }
 }

@@ -71,6 +71,8 @@ pub struct ExtensionValues {
     pub audio_level: Option<AudioLevel>,
     /// Where in the packet the dependency descriptor is.
     pub dependency: Option<Place>,
+    /// How long pictures are held back at least, in units of 10 ms.
+    pub playout_delay: Option<u16>,
 }
 
 /// Where something is in a packet.
@@ -146,6 +148,8 @@ impl ExtensionValues {
         } else if id == ids.audio_level {
             self.audio_level =
                 value.first().map(|&byte| AudioLevel { level: byte & 0x7f, voice: byte & 0x80 != 0 });
+        } else if id == ids.playout_delay {
+            self.playout_delay = value.first_chunk().map(|&[m0, m1, _]| u16::from_be_bytes([m0, m1]) >> 4);
         }
     }
 }

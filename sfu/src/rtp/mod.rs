@@ -9,4 +9,4 @@ mod tests;
 
 pub use header::{AudioLevel, ExtensionValues, Place, RtpHeader};
 pub use sequence::Extender16;
-pub use write::{EgressHeader, write_header};
+pub use write::{EgressHeader, LONGEST_DELAY, write_header};

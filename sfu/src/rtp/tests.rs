@@ -11,6 +11,7 @@ const IDS: Extensions = Extensions {
     transport_cc: Some(4),
     audio_level: Some(5),
     dependency: Some(9),
+    playout_delay: None,
     abs_send_time: None,
 };
 
@@ -104,6 +105,7 @@ fn what_is_written_is_read_again() {
                     transport_cc: transport_cc.map(|sequence| (4, sequence)),
                     audio_level: audio_level.map(|level| (14, level)),
                     dependency: None,
+                    playout_delay: transport_cc.map(|_| (9, 37)),
                 };
                 let mut out = b"before".to_vec();
                 let len = write_header(&mut out, &header);
@@ -117,6 +119,7 @@ fn what_is_written_is_read_again() {
                     mid: Some(1),
                     transport_cc: Some(4),
                     audio_level: Some(14),
+                    playout_delay: Some(9),
                     ..Extensions::default()
                 };
                 let values = ExtensionValues::read(packet, &read, &ids);
@@ -124,6 +127,7 @@ fn what_is_written_is_read_again() {
                     (values.mid, values.transport_cc, values.audio_level),
                     (mid, transport_cc, audio_level)
                 );
+                assert_eq!(values.playout_delay, transport_cc.map(|_| 37));
             }
         }
     }
@@ -144,6 +148,7 @@ fn a_dependency_descriptor_goes_on_with_another_frame_number_in_the_form_it_need
             transport_cc: Some((4, 0xfffe)),
             audio_level: None,
             dependency: Some((9, &bytes[..len], 0xabcd)),
+            playout_delay: None,
         };
         let mut packet = Vec::new();
         write_header(&mut packet, &header);

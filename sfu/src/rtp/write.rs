@@ -26,6 +26,8 @@ pub struct EgressHeader<'a> {
     pub audio_level: Option<(u8, AudioLevel)>,
     /// The dependency descriptor, of at most 255 bytes, and its frame number, which takes the place of the one in it.
     pub dependency: Option<(u8, &'a [u8], u16)>,
+    /// How long pictures are held back at least, in units of 10 ms, 12 bits; at most [`LONGEST_DELAY`].
+    pub playout_delay: Option<(u8, u16)>,
 }
 
 /// Appends the header and returns its length. Extensions are in the one-byte form (RFC 8285 section 4.2), or all in the two-byte form (section 4.3)
@@ -37,7 +39,8 @@ pub fn write_header(out: &mut Vec<u8>, header: &EgressHeader<'_>) -> usize {
     let extended = header.mid.is_some()
         || header.transport_cc.is_some()
         || header.audio_level.is_some()
-        || dependency.is_some();
+        || dependency.is_some()
+        || header.playout_delay.is_some();
     let [s0, s1] = header.sequence.to_be_bytes();
     let [t0, t1, t2, t3] = header.timestamp.to_be_bytes();
     let [c0, c1, c2, c3] = header.ssrc.0.to_be_bytes();
@@ -61,6 +64,13 @@ pub fn write_header(out: &mut Vec<u8>, header: &EgressHeader<'_>) -> usize {
             element(out, long, id, text.len() as u8);
             out.extend_from_slice(text);
         }
+        if let Some((id, least)) = header.playout_delay {
+            // 12 bits each: the least delay, the most.
+            element(out, long, id, 3);
+            let both = u32::from(least.min(LONGEST_DELAY)) << 12 | u32::from(LONGEST_DELAY);
+            let [_, bytes @ ..] = both.to_be_bytes();
+            out.extend_from_slice(&bytes);
+        }
         if let Some((id, descriptor, frame_number)) = dependency {
             element(out, long, id, descriptor.len() as u8);
             let at = out.len();
@@ -79,6 +89,10 @@ pub fn write_header(out: &mut Vec<u8>, header: &EgressHeader<'_>) -> usize {
     }
     out.len() - start
 }
+
+/// As the most that pictures may be held back, in units of 10 ms: what libwebrtc does without being told. A small value would ask it not to wait
+/// for anything.
+pub const LONGEST_DELAY: u16 = 1000;
 
 /// The head of an extension of `length` bytes: 1 to 16 in the one-byte form.
 #[inline]

@@ -45,6 +45,7 @@ pub(super) enum Extension {
     TransportCc,
     AudioLevel,
     Dependency,
+    PlayoutDelay,
 }
 
 impl Extension {
@@ -58,13 +59,21 @@ impl Extension {
             Self::Dependency => {
                 "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
             }
+            Self::PlayoutDelay => "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
         }
     }
 
     fn from_uri(uri: &str) -> Option<Self> {
-        [Self::Mid, Self::Rid, Self::RepairedRid, Self::TransportCc, Self::AudioLevel, Self::Dependency]
-            .into_iter()
-            .find(|extension| extension.uri() == uri)
+        const ALL: [Extension; 7] = [
+            Extension::Mid,
+            Extension::Rid,
+            Extension::RepairedRid,
+            Extension::TransportCc,
+            Extension::AudioLevel,
+            Extension::Dependency,
+            Extension::PlayoutDelay,
+        ];
+        ALL.into_iter().find(|extension| extension.uri() == uri)
     }
 
     /// Whether it is of use on an m-line of this kind, where packets go this way.
@@ -75,6 +84,8 @@ impl Extension {
             Self::Rid | Self::RepairedRid => kind == Kind::Video && way == Way::ToUs,
             Self::TransportCc => way != Way::Neither,
             Self::Dependency => kind == Kind::Video && way != Way::Neither,
+            // Ours to tell, by what we know of the line down. What a publisher would say of its own is nothing to its viewers.
+            Self::PlayoutDelay => kind == Kind::Video && way == Way::FromUs,
         }
     }
 }
@@ -171,6 +182,7 @@ impl Extensions {
             Extension::TransportCc => &mut self.transport_cc,
             Extension::AudioLevel => &mut self.audio_level,
             Extension::Dependency => &mut self.dependency,
+            Extension::PlayoutDelay => &mut self.playout_delay,
         };
         *place = Some(agreed.id);
     }

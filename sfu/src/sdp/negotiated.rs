@@ -136,6 +136,8 @@ pub struct Extensions {
     pub audio_level: Option<u8>,
     /// The dependency descriptor (AV1 RTP specification, appendix A).
     pub dependency: Option<u8>,
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/playout-delay`: how long pictures are held back. Only from us.
+    pub playout_delay: Option<u8>,
     /// Absolute send time.
     pub abs_send_time: Option<u8>,
 }

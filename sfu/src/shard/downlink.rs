@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use crate::bandwidth::{BandwidthEstimator, Bitrate, EstimatorReport, Pacer, Probe, Usage};
 use crate::egress::{Sent, SourcePacket};
 use crate::ingress::RateMeter;
+use crate::shard::carried::Carried;
 use crate::shard::outbox::{Outbox, Run};
 
 /// What goes down to one participant.
 pub(super) struct Downlink {
     pub(super) outbox: Outbox,
+    pub(super) carried: Carried,
     /// From the first packet that carries a transport-wide number on, or the first REMB.
     estimator: Option<Box<BandwidthEstimator>>,
     /// What could be spent at the last decision about what to send.
@@ -71,6 +73,7 @@ impl Downlink {
     pub(super) fn new() -> Self {
         Self {
             outbox: Outbox::default(),
+            carried: Carried::default(),
             estimator: None,
             allocated: Bitrate::MAX,
             tries_until: None,
@@ -355,12 +358,12 @@ impl Downlink {
         self.outbox.drain(send);
     }
 
-    /// When something is due: a packet's turn, or the estimator's.
+    /// When something is due: a packet's turn, a repair's, or the estimator's.
     #[inline]
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let estimator = self.estimator.as_ref()?;
         let probe = self.probing.as_ref().map(|probing| probing.next);
-        [self.turn, probe, estimator.poll_timeout()].into_iter().flatten().min()
+        [self.turn, probe, estimator.poll_timeout(), self.carried.poll_timeout()].into_iter().flatten().min()
     }
 }
 

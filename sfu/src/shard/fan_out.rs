@@ -180,6 +180,8 @@ impl<T: Transport> Shard<T> {
 
     pub(super) fn handle_rtcp(&mut self, now: Instant, index: usize, compound: &[u8]) {
         let mut loss = LossReport::default();
+        // Of the line down.
+        let mut told = false;
         for packet in rtcp::parse(compound) {
             match packet {
                 RtcpPacket::SenderReport { ssrc, ntp, rtp_time, blocks } => {
@@ -196,7 +198,7 @@ impl<T: Transport> Shard<T> {
                 RtcpPacket::Nack { media, lost } => {
                     // No honest report of what one datagram can ask for is longer.
                     for sequence in lost.take(MAX_LOST) {
-                        self.retransmit(now, index, media, sequence);
+                        self.retransmit(now, index, media, sequence, true);
                     }
                 }
                 RtcpPacket::Pli { media } => self.wanted_keyframe(now, index, media),
@@ -209,6 +211,8 @@ impl<T: Transport> Shard<T> {
                     if let Some(estimator) = self.participants[index].downlink.estimator() {
                         estimator.on_feedback(now, &feedback);
                     }
+                    self.miss(now, index, &feedback);
+                    told = true;
                 }
                 RtcpPacket::Remb { bitrate } => {
                     self.participants[index].downlink.measured(now).on_remb(now, bitrate);
@@ -217,6 +221,7 @@ impl<T: Transport> Shard<T> {
             }
         }
         let participant = &mut self.participants[index];
+        told |= loss.blocks > 0;
         if let Some(fraction_lost) = loss.mean() {
             // Reports that come with a request for repair cover few packets, and end at a loss: arrivals tell better.
             let told = participant.downlink.estimator_report().filter(|report| report.acknowledged.is_some());
@@ -228,6 +233,9 @@ impl<T: Transport> Shard<T> {
             }
         }
         participant.downlink.follow_estimate(now);
+        if told {
+            self.hold_back(now, index);
+        }
         self.review(now, index, false);
         self.fill_probe(now, index);
         self.enqueue(index);
@@ -261,14 +269,15 @@ impl<T: Transport> Shard<T> {
         loss.add(block.fraction_lost);
     }
 
-    /// A subscriber lacks a packet: it is sent again from the publisher's history.
-    fn retransmit(&mut self, now: Instant, index: usize, media: Ssrc, sequence: u16) {
+    /// A subscriber lacks a packet: it is sent again from the publisher's history. It has asked for it, or feedback tells that it was lost.
+    pub(super) fn retransmit(&mut self, now: Instant, index: usize, media: Ssrc, sequence: u16, asked: bool) {
         let Some(participant) = self.participants.get_mut(index) else { return };
         let Some(at) = participant.slot_of(media) else { return };
         let Some(source) = participant.slots[at].source else { return };
         let line = participant.line;
-        let (sent, copies) = match participant.slots[at].wanted_again(now, sequence, &line) {
+        let (sent, copies) = match participant.slots[at].wanted_again(now, sequence, &line, asked) {
             Ok(again) => again,
+            Err(_) if !asked => return,
             Err(reason) => {
                 self.counters.retransmissions_refused += 1;
                 if matches!(reason, NotAgain::TooLate | NotAgain::OverBudget) {

@@ -17,6 +17,7 @@ mod allocation;
 mod arena;
 mod assignment;
 mod burst;
+mod carried;
 mod downlink;
 mod fan_out;
 mod fault;
@@ -24,12 +25,14 @@ mod negotiation;
 mod outbox;
 mod participant;
 mod pictures;
+mod playout;
 mod publication;
 mod room;
 mod saving;
 mod slot;
 mod sounds;
 mod timers;
+mod unasked;
 mod viewing;
 
 use std::collections::{HashMap, VecDeque};
@@ -225,6 +228,7 @@ impl<T: Transport> Shard<T> {
                 self.allocate(now, index, Replay::Allowed);
             }
             self.review(now, index, reports);
+            self.repair_unasked(now, index);
             self.fill_probe(now, index);
             self.enqueue(index);
             self.after_transport(now, index);

@@ -58,6 +58,8 @@ pub(super) struct Participant<T> {
     ssrc: Ssrc,
     bindings: Vec<Binding>,
     arrivals: ArrivalRecorder,
+    /// Packets since the last report, and how many of them were repairs.
+    arrived: (u32, u32),
     next_report: Option<Instant>,
     /// When its pictures begin: a little after the handshake, since a client needs a moment to make its keys of the last flight and drops
     /// what it cannot open yet. `None` once that has passed.
@@ -113,6 +115,7 @@ impl<T: Transport> Participant<T> {
             ssrc,
             bindings: Vec::new(),
             arrivals: ArrivalRecorder::default(),
+            arrived: (0, 0),
             next_report: None,
             pictures_from: None,
             scratch: Scratch::default(),
@@ -301,6 +304,8 @@ impl<T: Transport> Participant<T> {
             publication.take(now, binding.encoding, received)?
         };
         counters.packets_repaired += u64::from(repaired);
+        self.arrived.0 += 1;
+        self.arrived.1 += u32::from(repaired);
         if let Some(round_trip) = taken.round_trip {
             self.line.on_round_trip(round_trip);
         }
@@ -418,6 +423,8 @@ impl<T: Transport> Participant<T> {
     }
 
     fn write_reports(&mut self, now: Instant) {
+        let (arrived, repaired) = std::mem::take(&mut self.arrived);
+        self.line.on_arrivals(arrived, repaired);
         let out = &mut self.scratch.rtcp;
         for slot in &self.slots {
             if let Some(report) = slot.sender_report(now) {

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 use crate::bandwidth::Restraint;
 use crate::codec::{Codec, Kind};
 use crate::egress::{
-    FrameMunger, LayerSelector, Marks, NotAgain, PictureMunger, RtpMunger, Selection, Sent, SentHistory,
-    SlotClock, SourcePacket, Target,
+    FrameMunger, LayerSelector, Marks, NotAgain, PictureMunger, PlayoutDelay, RtpMunger, Selection, Sent,
+    SentHistory, SlotClock, SourcePacket, Target,
 };
 use crate::id::{Mid, PublicationId};
 use crate::ingress::LineQuality;
 use crate::rtcp::{ReportBlock, SenderInfo};
 use crate::rtp::{EgressHeader, write_header};
 use crate::sdp::{Extensions, MediaLine, PayloadFormat, SlotIdentity};
+use crate::shard::carried::Packet;
 use crate::shard::downlink::Downlink;
 use crate::transport::Transport;
 
@@ -37,6 +38,10 @@ pub(super) struct Slot {
     begun: u64,
     /// The client has reported on our SSRC, so it knows which m-line it belongs to and packets need not say so any more.
     mid_acknowledged: bool,
+    /// How long the client is to hold pictures back.
+    playout: PlayoutDelay,
+    /// As it reported last.
+    jitter: Duration,
     packets: u32,
     octets: u32,
     /// What the line allows it to show, once that was looked at.
@@ -97,6 +102,8 @@ impl Slot {
             rtx_sequence: FIRST_CYCLE + u64::from(start.rtx_sequence),
             begun: 0,
             mid_acknowledged: false,
+            playout: PlayoutDelay::default(),
+            jitter: Duration::ZERO,
             packets: 0,
             octets: 0,
             allotment: Allotment::default(),
@@ -195,6 +202,7 @@ impl Slot {
         let munged = self.munger.forward(packet.sequence, packet.timestamp)?;
         if selection == Selection::Switch {
             self.begun = munged.sequence;
+            self.playout.remind();
         }
         let picture = packet.info.numbers.as_ref().map(|numbers| self.pictures.forward(numbers));
         let sent = Sent {
@@ -249,11 +257,17 @@ impl Slot {
         downlink: &mut Downlink,
     ) -> Option<(usize, bool)> {
         let source = self.source?;
-        let header = EgressHeader { mid: self.name(), ..self.header(&source, packet, &sent) };
+        let said = self.extensions.playout_delay.and_then(|id| Some((id, self.playout.say(sent.sequence)?)));
+        let header =
+            EgressHeader { mid: self.name(), playout_delay: said, ..self.header(&source, packet, &sent) };
         let roc = rollover(sent.sequence);
         let id = self.extensions.transport_cc;
         let mut octets = 0;
-        let mut marks = Marks { transport_number: None, mid: header.mid.is_some() };
+        let mut marks = Marks {
+            transport_number: None,
+            mid: header.mid.is_some(),
+            playout_delay: said.map(|(_, least)| least),
+        };
         let size = downlink.send(now, id.is_some(), |buffer, start, number| {
             marks.transport_number = id.map(|_| number);
             let header = EgressHeader { transport_cc: id.map(|id| (id, number)), ..header };
@@ -263,6 +277,9 @@ impl Slot {
             transport.seal_rtp(buffer, start, header_len, roc);
         });
         self.sent.on_sent(now, Sent { marks, ..sent }, size);
+        if let Some(number) = marks.transport_number.filter(|_| source.rtx_payload_type.is_some()) {
+            downlink.carried.note(number, self.as_carried(&sent, false));
+        }
         let first = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(octets as u32);
@@ -275,9 +292,19 @@ impl Slot {
         now: Instant,
         sequence: u16,
         line: &LineQuality,
+        asked: bool,
     ) -> Result<(Sent, usize), NotAgain> {
         // What was asked for earlier than that was asked for before the client could know.
-        self.sent.resend(now, sequence, line.round_trip() * 9 / 10, line.copies())
+        self.sent.resend(now, sequence, line.round_trip() * 9 / 10, line.copies(), asked)
+    }
+
+    /// A repair was lost; whether no other one is on its way.
+    pub(super) fn lost_again(&mut self, sequence: u16) -> bool {
+        self.sent.on_copy_lost(sequence)
+    }
+
+    fn as_carried(&self, sent: &Sent, again: bool) -> Packet {
+        Packet { ssrc: self.identity.ssrc, sequence: sent.sequence as u16, again }
     }
 
     /// Whether it belongs to what was shown before.
@@ -308,6 +335,7 @@ impl Slot {
             let header = EgressHeader {
                 mid: self.extensions.mid.map(|id| (id, self.mid)).filter(|_| sent.marks.mid),
                 transport_cc: id.zip(sent.marks.transport_number),
+                playout_delay: self.extensions.playout_delay.zip(sent.marks.playout_delay),
                 ..header
             };
             let size = downlink.send(now, false, |buffer, start, _| {
@@ -320,15 +348,27 @@ impl Slot {
         };
         let sequence = self.rtx_sequence;
         self.rtx_sequence += 1;
-        let header =
-            EgressHeader { payload_type, ssrc, sequence: sequence as u16, mid: self.name(), ..header };
+        let header = EgressHeader {
+            payload_type,
+            ssrc,
+            sequence: sequence as u16,
+            mid: self.name(),
+            playout_delay: self.extensions.playout_delay.zip(self.playout.repeat(sent.sequence)),
+            ..header
+        };
+        let mut carried = None;
         let size = downlink.send(now, id.is_some(), |buffer, start, number| {
+            carried = id.map(|_| number);
             let header = EgressHeader { transport_cc: id.map(|id| (id, number)), ..header };
             let header_len = write_header(buffer, &header);
             buffer.extend_from_slice(&(sent.sequence as u16).to_be_bytes());
             write_payload(buffer, packet, sent, source.payload_type);
             transport.seal_rtp(buffer, start, header_len, rollover(sequence));
         });
+        if let Some(number) = carried {
+            self.sent.on_copy(sent.sequence);
+            downlink.carried.note(number, self.as_carried(sent, true));
+        }
         Some(size)
     }
 
@@ -358,6 +398,7 @@ impl Slot {
             transport_cc: None,
             audio_level: None,
             dependency: None,
+            playout_delay: None,
         };
         let size = downlink.send(now, true, |buffer, start, number| {
             let header = EgressHeader { transport_cc: Some((id, number)), ..header };
@@ -371,7 +412,21 @@ impl Slot {
     /// The client reported on our SSRC. The round trip, where the report tells it.
     pub(super) fn on_report(&mut self, now: Instant, block: &ReportBlock) -> Option<Duration> {
         self.mid_acknowledged = true;
+        self.playout.on_report(self.sent.extend(block.highest_sequence as u16));
+        self.jitter = Duration::from_micros(u64::from(block.jitter) * 1_000_000 / VIDEO_RATE);
         self.clock.round_trip(now, block.last_sender_report, block.delay_since_last)
+    }
+
+    /// How much later than others packets come, as the client reports.
+    pub(super) fn jitter(&self) -> Duration {
+        self.jitter
+    }
+
+    /// Pictures are to be held back so long, if the client can be told.
+    pub(super) fn hold_back(&mut self, now: Instant, wanted: Duration) {
+        if self.extensions.playout_delay.is_some() {
+            self.playout.follow(now, wanted);
+        }
     }
 
     /// Whether a picture of that instant can be what comes next: nothing later was sent.
@@ -415,6 +470,7 @@ impl Slot {
                 .dependency
                 .zip(sent.frame_number)
                 .map(|(id, number)| (id, &packet.descriptor[..], number)),
+            playout_delay: None,
         }
     }
 }
@@ -476,6 +532,7 @@ fn rollover(sequence: u64) -> u32 {
 }
 
 const FIRST_CYCLE: u64 = 65_536;
+const VIDEO_RATE: u64 = 90_000;
 /// Octets of payload from which on a packet is rather one of several of a picture.
 const LARGE: usize = 600;
 /// A packet's length without its tag is a multiple of this; what is added is 7.5 bytes on average, 0.7 % of a large packet.

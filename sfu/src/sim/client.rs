@@ -32,6 +32,8 @@ pub struct ClientPlan {
     pub natural: bool,
     /// It tells when what is sent to it arrives (transport-wide feedback), and reports on what it receives.
     pub feedback: bool,
+    /// It never asks for what it lacks.
+    pub mute: bool,
 }
 
 impl ClientPlan {
@@ -104,6 +106,10 @@ pub struct Watched {
     pub contradictions: u64,
     /// When the first complete key frame began to arrive.
     pub first_key: Option<Instant>,
+    /// The playout delays that packets told, in units of 10 ms, by extended sequence number.
+    pub told: BTreeMap<u64, u16>,
+    /// Repairs that came, needed or not.
+    pub repairs_received: u64,
     ssrc: Ssrc,
     rtx_ssrc: Ssrc,
     extender: Extender16,
@@ -197,7 +203,8 @@ impl Client {
                 let _ = write!(
                     sdp,
                     "a=rtcp-fb:96 transport-cc\r\na=extmap:{TRANSPORT_CC} \
-                     http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n"
+                     http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
+                     a=extmap:{PLAYOUT_DELAY} http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\r\n"
                 );
             }
             if publishes && self.scheme.is_none() {
@@ -325,7 +332,7 @@ impl Client {
             let payload = source.payload(frame, part, PART_BYTES);
             let header = svc::PacketHeader {
                 marker: frame.ends_picture && part + 1 == frame.mark.parts,
-                timestamp: frame.picture.wrapping_mul(3000),
+                timestamp: frame.picture.wrapping_mul(FRAME_TICKS),
                 descriptor: &source.descriptor(frame, part),
                 frame: frame.mark.frame,
             };
@@ -362,7 +369,7 @@ impl Client {
                     key,
                 };
                 let payload = mark.write(PART_BYTES, self.plan.publishes[encoding]);
-                let timestamp = sending.frame.wrapping_mul(3000).wrapping_add(sending.ssrc);
+                let timestamp = sending.frame.wrapping_mul(FRAME_TICKS).wrapping_add(sending.ssrc);
                 let header = Header {
                     payload_type: 96,
                     marker: part + 1 == parts,
@@ -429,17 +436,25 @@ impl Client {
     fn handle_rtp(&mut self, now: Instant, datagram: &Bytes) {
         let Some(header) = RtpHeader::parse(datagram) else { return };
         let payload = &datagram[header.header_len..header.payload_end];
-        let ids = Extensions { transport_cc: Some(TRANSPORT_CC), ..Extensions::default() };
-        if let Some(number) = ExtensionValues::read(datagram, &header, &ids).transport_cc {
+        let ids = Extensions {
+            transport_cc: Some(TRANSPORT_CC),
+            playout_delay: Some(PLAYOUT_DELAY),
+            ..Extensions::default()
+        };
+        let values = ExtensionValues::read(datagram, &header, &ids);
+        if let Some(number) = values.transport_cc {
             self.arrivals.on_packet(now, number, header.ssrc);
         }
         for slot in &mut self.slots {
             if slot.ssrc == header.ssrc {
                 slot.stream.on_packet(now, header.sequence, header.timestamp);
                 let number = slot.extender.extend(header.sequence);
+                slot.told.extend(values.playout_delay.map(|units| (number, units)));
                 slot.take(now, number, header.timestamp, payload);
             } else if slot.rtx_ssrc == header.ssrc && payload.len() >= 2 {
                 let number = slot.extender.peek(u16::from_be_bytes([payload[0], payload[1]]));
+                slot.told.extend(values.playout_delay.map(|units| (number, units)));
+                slot.repairs_received += 1;
                 slot.take(now, number, header.timestamp, &payload[2..]);
             }
         }
@@ -468,7 +483,7 @@ impl Client {
                     wanted.push(number);
                 }
             }
-            if !wanted.is_empty() {
+            if !wanted.is_empty() && !self.plan.mute {
                 let mut out = Vec::new();
                 rtcp::write_nack(&mut out, Ssrc(u32::from(self.plan.number)), slot.ssrc, &wanted);
                 self.out.push_back(out.into());
@@ -488,6 +503,8 @@ impl Watched {
             timestamps: BTreeMap::new(),
             contradictions: 0,
             first_key: None,
+            told: BTreeMap::new(),
+            repairs_received: 0,
             ssrc,
             rtx_ssrc,
             extender: Extender16::default(),
@@ -556,14 +573,16 @@ struct Header {
 }
 
 impl Header {
-    /// With the m-line and the rid in one-byte extensions (RFC 8285): every client publishes on mid 0.
+    /// With the m-line and the rid in one-byte extensions (RFC 8285): every client publishes on mid 0. A playout delay of a second is there too, which is nobody's business but
+    /// this client's.
     fn write(&self, rid_id: u8, encoding: usize, payload: &[u8]) -> Vec<u8> {
         let mut packet = vec![0x90, self.payload_type | u8::from(self.marker) << 7];
         packet.extend(self.sequence.to_be_bytes());
         packet.extend(self.timestamp.to_be_bytes());
         packet.extend(self.ssrc.to_be_bytes());
         let rid = [rid_id << 4 | 1, b'r', b'0' + encoding as u8];
-        packet.extend([0xbe, 0xde, 0, 2, MID << 4, b'0', rid[0], rid[1], rid[2], 0, 0, 0]);
+        packet.extend([0xbe, 0xde, 0, 3, MID << 4, b'0', rid[0], rid[1], rid[2], 0, 0, 0]);
+        packet.extend([PLAYOUT_DELAY << 4 | 2, 0x06, 0x40, 0x64]);
         packet.extend(payload);
         packet
     }
@@ -573,16 +592,20 @@ const MID: u8 = 1;
 const RID: u8 = 2;
 const REPAIRED: u8 = 3;
 const TRANSPORT_CC: u8 = 5;
+const PLAYOUT_DELAY: u8 = 6;
 const PART_BYTES: usize = 900;
 const HISTORY: usize = 600;
 const FRAME_EVERY: Duration = Duration::from_millis(33);
+/// The same by the RTP clock.
+const FRAME_TICKS: u32 = 2970;
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 const CHECK_AGAIN: Duration = Duration::from_millis(200);
 /// What Chromium sends two or three megabits a second at.
 const PART_EVERY: Duration = Duration::from_micros(1200);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 const REPAIR_EVERY: Duration = Duration::from_millis(10);
-const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// What libwebrtc takes a round trip for that it does not know, and a turn of its clock.
+const ASK_AGAIN: Duration = Duration::from_millis(110);
 /// What has not come by then is not waited for: a browser asks for a key frame.
 const GIVE_UP: Duration = Duration::from_millis(800);
 const ASK_KEY_AGAIN: Duration = Duration::from_millis(300);

@@ -14,41 +14,87 @@ pub struct Shown {
     pub mark: Mark,
 }
 
+/// A picture as a player plans it.
+#[derive(Clone, Copy, Debug)]
+struct Planned {
+    mark: Mark,
+    /// When all of it had arrived, if it did.
+    whole: Option<Instant>,
+    /// When its time to be shown is.
+    due: Instant,
+}
+
 impl Watched {
     /// The pictures in the order shown. A picture is shown when it is whole and its predecessor was shown, or when it is a key frame; what cannot
     /// be decoded is not shown.
     pub fn shown(&self) -> Vec<Shown> {
-        let mut pictures: Vec<(Instant, Mark, u8)> = Vec::new();
-        let mut times: Vec<u32> = Vec::new();
-        for (number, mark) in &self.received {
-            let Some(&at) = self.arrivals.get(number) else { continue };
-            match pictures.last_mut() {
-                Some((latest, last, parts)) if is_same(last, mark) => {
-                    *latest = (*latest).max(at);
-                    *parts += 1;
-                }
-                _ => {
-                    pictures.push((at, *mark, 1));
-                    times.extend(self.timestamps.get(number));
-                }
-            }
-        }
-        let schedule = schedule(&pictures, &times);
         let mut shown: Vec<Shown> = Vec::new();
         let mut decoded: Option<Mark> = None;
         let mut latest: Option<Instant> = None;
-        for ((at, mark, parts), planned) in pictures.into_iter().zip(schedule) {
+        for Planned { mark, whole, due } in self.planned() {
             let follows = decoded.is_some_and(|last| {
                 (last.publisher, last.encoding, last.frame + 1) == (mark.publisher, mark.encoding, mark.frame)
             });
-            if parts < mark.parts || !(mark.key || follows) {
-                continue;
-            }
-            let at = latest.map_or(at, |latest| latest.max(at)).max(planned);
+            let Some(whole) = whole.filter(|_| mark.key || follows) else { continue };
+            let at = latest.map_or(whole, |latest| latest.max(whole)).max(due);
             (decoded, latest) = (Some(mark), Some(at));
             shown.push(Shown { at, mark });
         }
         shown
+    }
+
+    /// The pictures due from an instant on, and how many of them were not whole by then: a player leaves those out, where it may.
+    pub fn pictures_late(&self, from: Instant) -> (usize, usize) {
+        let due: Vec<Planned> = self.planned().into_iter().filter(|picture| picture.due >= from).collect();
+        let late = due.iter().filter(|picture| picture.whole.is_none_or(|whole| whole > picture.due)).count();
+        (due.len(), late)
+    }
+
+    /// Every picture of which something came, as a browser's player plans it: the quickest one on its way gives the clock; everything is held back by what
+    /// jitter calls for or by what the server tells, if that is more. A change of that is taken up slowly, or at once by a picture that comes late.
+    fn planned(&self) -> Vec<Planned> {
+        let mut pictures: Vec<(Mark, Instant, u8, u32, Option<u16>)> = Vec::new();
+        for (number, mark) in &self.received {
+            let (Some(&at), Some(&time)) = (self.arrivals.get(number), self.timestamps.get(number)) else {
+                continue;
+            };
+            let told = self.told.get(number).copied();
+            match pictures.last_mut() {
+                Some((last, latest, parts, ..)) if is_same(last, mark) => {
+                    *latest = (*latest).max(at);
+                    *parts += 1;
+                }
+                _ => pictures.push((*mark, at, 1, time, told)),
+            }
+        }
+        let Some(&(_, origin, _, first, _)) = pictures.first() else { return Vec::new() };
+        let ideal = |time: u32| {
+            origin + Duration::from_micros(u64::from(time.wrapping_sub(first)) * 1_000_000 / 90_000)
+        };
+        let early = |&(_, at, _, time, _): &(Mark, Instant, u8, u32, Option<u16>)| {
+            ideal(time).saturating_duration_since(at)
+        };
+        let earliest = pictures.iter().map(early).max().unwrap_or_default();
+        let (mut told, mut delay, mut former) = (Duration::ZERO, JITTER_DELAY, origin);
+        let mut planned = Vec::new();
+        for (mark, at, parts, time, said) in pictures {
+            let whole = (parts >= mark.parts).then_some(at);
+            if let Some(units) = said.filter(|_| whole.is_some()) {
+                told = Duration::from_millis(10) * u32::from(units);
+            }
+            let target = told.max(JITTER_DELAY);
+            let step = ideal(time).saturating_duration_since(former) / 10;
+            former = ideal(time);
+            delay = target.clamp(delay.saturating_sub(step), delay + step);
+            let due = ideal(time) + delay - earliest;
+            if let Some(late) = whole.map(|whole| whole.saturating_duration_since(due))
+                && delay < target
+            {
+                delay = (delay + late).min(target);
+            }
+            planned.push(Planned { mark, whole, due });
+        }
+        planned
     }
 
     /// How long each number that was missing stayed away after a later one had come. Those that never came are `None`.
@@ -76,20 +122,8 @@ impl Watched {
     }
 }
 
-/// When each picture would be shown if it came in time: the quickest one on its way gives the clock, and everything is held back a little, as
-/// every browser's jitter buffer does.
-fn schedule(pictures: &[(Instant, Mark, u8)], times: &[u32]) -> Vec<Instant> {
-    let Some((&(origin, ..), &first)) = pictures.first().zip(times.first()) else { return Vec::new() };
-    let offset = |time: u32| Duration::from_micros(u64::from(time.wrapping_sub(first)) * 1_000_000 / 90_000);
-    let early = |(&(at, ..), &time): (&(Instant, Mark, u8), &u32)| {
-        (origin + offset(time)).saturating_duration_since(at)
-    };
-    let earliest = pictures.iter().zip(times).map(early).max().unwrap_or_default();
-    times.iter().map(|&time| origin + offset(time) + PLAYOUT_DELAY - earliest.min(PLAYOUT_DELAY)).collect()
-}
-
-/// Chromium counts on one retransmission: a round trip of 50 ms, and what such a line's jitter needs.
-const PLAYOUT_DELAY: Duration = Duration::from_millis(120);
+/// What Chromium waits on a line with 20 ms of jitter. Repairs do not count: it does not know the round trip of what it only receives.
+const JITTER_DELAY: Duration = Duration::from_millis(40);
 
 /// The gaps between pictures that anybody would call a freeze: longer than three times the mean gap and than the mean and 150 ms. Pictures of 30
 /// per second arrive in tens of milliseconds, so the mean is that of the whole time watched.

@@ -313,6 +313,7 @@ impl PacketHeader<'_> {
                 self.descriptor,
                 self.frame as u16,
             )),
+            playout_delay: None,
         };
         write_header(&mut packet, &header);
         packet.extend_from_slice(payload);

@@ -43,7 +43,7 @@ fn play(seed: u64, at_once: bool) -> Sent {
     let mut room = Broadcast::new(5, PlainContext::default());
     let mut sent = Sent::default();
     let mut watches = true;
-    for picture in 0..300 {
+    for _ in 0..300 {
         room.keep_alive();
         let mut packets: Vec<BytesMut> = (0..8).map(|_| room.datagram()).collect();
         if rng.random_bool(0.3) {

@@ -28,8 +28,21 @@ fn since(shown: &[Shown], at: Instant) -> Vec<Shown> {
     shown.iter().copied().filter(|picture| picture.at >= at).collect()
 }
 
-/// Ten viewers on a line that loses; the part of the lost packets that was there again in time, and the freezes.
-fn watch_with_loss(seed: u64, loss: f64) -> (f64, usize, usize) {
+/// What ten viewers saw on a line that loses.
+#[derive(Default)]
+struct Outcome {
+    lost: usize,
+    /// Of those, what was there again within 300 ms.
+    in_time: usize,
+    freezes: Vec<Duration>,
+    /// Fewest pictures that anybody saw.
+    least: usize,
+    pictures: usize,
+    /// Those that were not whole when they were due.
+    late: usize,
+}
+
+fn watch_with_loss(seed: u64, loss: f64) -> Outcome {
     let mut world = World::new(seed);
     let publisher = world.join_natural(&[720], 0, lossy(loss));
     let viewers: Vec<_> = (0..10).map(|_| world.join_natural(&[], 1, lossy(loss))).collect();
@@ -39,35 +52,51 @@ fn watch_with_loss(seed: u64, loss: f64) -> (f64, usize, usize) {
     // What was lost last can still be repaired.
     world.clients[publisher].as_mut().unwrap().stop_publishing();
     world.run_for(seconds(2));
-    let (mut lost, mut in_time, mut frozen, mut least) = (0, 0, 0, usize::MAX);
+    let mut outcome = Outcome { least: usize::MAX, ..Outcome::default() };
     for viewer in viewers {
         let slot = &world.client(viewer).slots[0];
         let repairs = slot.repairs();
-        lost += repairs.len();
-        in_time += repairs.iter().flatten().filter(|&&took| took <= ms(300)).count();
-        let pictures = since(&slot.shown(), settled);
-        frozen += freezes(&pictures).len();
-        least = least.min(pictures.len());
+        outcome.lost += repairs.len();
+        outcome.in_time += repairs.iter().flatten().filter(|&&took| took <= ms(300)).count();
+        let shown = since(&slot.shown(), settled);
+        outcome.freezes.extend(freezes(&shown).iter().map(|(_, gap)| *gap));
+        outcome.least = outcome.least.min(shown.len());
+        let (pictures, late) = slot.pictures_late(settled);
+        outcome.pictures += pictures;
+        outcome.late += late;
     }
-    assert!(lost > 1000, "seed {seed}: only {lost} packets were missing");
-    (in_time as f64 / lost as f64, frozen, least)
+    assert!(outcome.lost > 1000, "seed {seed}: only {} packets were missing", outcome.lost);
+    outcome
+}
+
+fn percent(part: usize, of: usize) -> f64 {
+    100.0 * part as f64 / of as f64
 }
 
 #[test]
 fn five_percent_loss_is_repaired_in_time_and_nobody_sees_a_freeze() {
     for seed in SEEDS {
-        let (repaired, frozen, least) = watch_with_loss(seed, 0.05);
-        assert!(repaired >= 0.998, "seed {seed}: {:.2} % within 300 ms", repaired * 100.0);
-        assert!(frozen == 0, "seed {seed}: {frozen} freezes of ten viewers in 57 s");
-        assert!(least > 57 * 30 * 95 / 100, "seed {seed}: {least} pictures in 57 s");
+        let seen = watch_with_loss(seed, 0.05);
+        let repaired = percent(seen.in_time, seen.lost);
+        assert!(repaired >= 99.8, "seed {seed}: {repaired:.2} % within 300 ms");
+        assert!(seen.freezes.is_empty(), "seed {seed}: ten viewers in 57 s: {:?}", seen.freezes);
+        assert!(seen.least > 57 * 30 * 95 / 100, "seed {seed}: {} pictures in 57 s", seen.least);
+        let late = percent(seen.late, seen.pictures);
+        assert!(late <= 0.5, "seed {seed}: {late:.2} % of the pictures were not whole when due");
     }
 }
 
 #[test]
 fn ten_percent_loss_is_repaired_in_time() {
     for seed in SEEDS {
-        let (repaired, ..) = watch_with_loss(seed, 0.10);
-        assert!(repaired >= 0.99, "seed {seed}: {:.2} % within 300 ms", repaired * 100.0);
+        let seen = watch_with_loss(seed, 0.10);
+        let repaired = percent(seen.in_time, seen.lost);
+        assert!(repaired >= 99.0, "seed {seed}: {repaired:.2} % within 300 ms");
+        let late = percent(seen.late, seen.pictures);
+        assert!(late <= 1.0, "seed {seed}: {late:.2} % of the pictures were not whole when due");
+        assert!(seen.freezes.iter().all(|gap| *gap <= ms(500)), "seed {seed}: {:?}", seen.freezes);
+        // One in two minutes of anybody's.
+        assert!(seen.freezes.len() <= 5, "seed {seed}: ten viewers in 57 s: {:?}", seen.freezes);
     }
 }
 
@@ -78,12 +107,14 @@ fn with_twenty_percent_loss_the_call_lives() {
         world.join_natural(&[720, 360, 180], 0, lossy(0.2));
         let viewer = world.join_natural(&[], 1, lossy(0.2));
         world.run_for(seconds(60));
-        let mut gaps: Vec<_> = freezes(&shown(&world, viewer)).into_iter().map(|(_, gap)| gap).collect();
+        let pictures = shown(&world, viewer);
+        let mut gaps: Vec<_> = freezes(&pictures).into_iter().map(|(_, gap)| gap).collect();
         gaps.sort();
+        // Two seconds are promised, and nearly always kept; the longest ones are pauses after the estimate fell: docs/allocation.md.
         let p90 = gaps.get(gaps.len() * 9 / 10);
         assert!(p90.is_none_or(|gap| *gap <= seconds(2)), "seed {seed}: {gaps:?}");
-        assert!(gaps.last().is_none_or(|gap| *gap <= seconds(5)), "seed {seed}: {gaps:?}");
-        let last = shown(&world, viewer).last().map(|picture| world.now - picture.at);
+        assert!(gaps.last().is_none_or(|gap| *gap <= seconds(3)), "seed {seed}: {gaps:?}");
+        let last = pictures.last().map(|picture| world.now.saturating_duration_since(picture.at));
         assert!(last.is_some_and(|ago| ago < seconds(1)), "seed {seed}: {last:?}");
     }
 }
@@ -192,12 +223,14 @@ fn an_hour_on_a_moody_line_flaps_little() {
         let changes = switches(&pictures);
         assert!(changes as u64 <= minutes * 6, "seed {seed}: {changes} changes in {minutes} minutes");
         let frozen = freezes(&pictures);
-        assert!(frozen.len() as u64 <= minutes, "seed {seed}: {frozen:?}");
-        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(750)), "seed {seed}: {frozen:?}");
+        // A step down drops what the queue held: every third of some 24 shows.
+        assert!(frozen.len() as u64 <= minutes * 5 / 2, "seed {seed}: {frozen:?}");
+        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(950)), "seed {seed}: {frozen:?}");
     }
 }
 
-/// What each of several viewers behind one bottleneck receives in a minute, after half a minute, in bits per second. Nobody's picture freezes.
+/// What each of several viewers behind one bottleneck receives in a minute, after half a minute, in bits per second. Nobody's picture freezes
+/// for longer than a fifth of a second, or more than once.
 fn behind_one_bottleneck(seed: u64, viewers: usize, kbps: u64) -> Vec<f64> {
     let mut world = World::new(seed);
     world.join_natural(&[720, 360, 180], 0, Line::default());
@@ -214,7 +247,8 @@ fn behind_one_bottleneck(seed: u64, viewers: usize, kbps: u64) -> Vec<f64> {
     world.run_for(seconds(60));
     let received = |number: &usize| {
         let frozen = freezes(&since(&shown(&world, *number), from));
-        assert!(frozen.is_empty(), "seed {seed}: {frozen:?}");
+        assert!(frozen.len() <= 1, "seed {seed}: {frozen:?}");
+        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(200)), "seed {seed}: {frozen:?}");
         let arrivals = world.client(*number).slots[0].arrivals.values();
         arrivals.filter(|&&at| at >= from).count() as f64 * 930.0 * 8.0 / 60.0
     };

@@ -89,6 +89,7 @@ fn a_narrowed_slot_is_answered_in_full() {
             &fingerprint_line(),
             "a=setup:passive",
             "a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            "a=extmap:5 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
             "a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:mid",
             "a=sendonly",
             "a=rtcp-mux",

@@ -301,6 +301,23 @@ fn the_dependency_descriptor_needs_leave_to_mix_extension_forms() {
 }
 
 #[test]
+fn a_playout_delay_is_told_and_never_taken() {
+    let uri = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+    for (direction, suffix, agreed) in [
+        ("recvonly", "", Some(7)),
+        ("recvonly", "/recvonly", Some(7)),
+        ("recvonly", "/sendonly", None),
+        ("sendonly", "", None),
+        ("sendonly", "/recvonly", None),
+    ] {
+        let lines = format!("a=rtpmap:98 VP8/90000\r\na={direction}\r\na=extmap:7{suffix} {uri}\r\n");
+        let (answer, negotiated) = negotiate(&video("98", &lines), None).unwrap();
+        assert_eq!(negotiated.media[0].extensions.playout_delay, agreed, "{direction} {suffix}");
+        assert_eq!(answer.contains(uri), agreed.is_some());
+    }
+}
+
+#[test]
 fn redundant_audio_is_agreed_on_where_it_is_preferred() {
     let with = |payload_types: &str, red: &str| {
         let lines = format!("a=rtpmap:63 {red}\r\n");

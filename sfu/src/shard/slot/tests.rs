@@ -31,6 +31,7 @@ const EXTENSIONS: Extensions = Extensions {
     transport_cc: None,
     audio_level: None,
     dependency: Some(5),
+    playout_delay: None,
     abs_send_time: None,
 };
 

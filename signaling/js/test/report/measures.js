@@ -84,6 +84,30 @@ export function growth(samples, span, counter) {
 }
 
 /**
+ * By how much a counter grew from one time to another, between samples as if it grew evenly: where every count counts.
+ * @template {{at: number}} T
+ * @param {T[]} samples
+ * @param {Span} span
+ * @param {(sample: T) => number} counter
+ */
+export function growthBetween(samples, { from, to }, counter) {
+  return reading(samples, to, counter) - reading(samples, from, counter);
+}
+
+/**
+ * @template {{at: number}} T
+ * @param {T[]} samples in order, at least one
+ * @param {number} at
+ * @param {(sample: T) => number} counter
+ */
+function reading(samples, at, counter) {
+  const next = samples.findIndex((sample) => sample.at >= at);
+  if (next <= 0) return counter(samples[next === 0 ? 0 : samples.length - 1]);
+  const [before, after] = [samples[next - 1], samples[next]];
+  return counter(before) + ((counter(after) - counter(before)) * (at - before.at)) / (after.at - before.at);
+}
+
+/**
  * The value that `share` of the weight does not exceed; 0 of nothing.
  * @param {{value: number, weight: number}[]} values
  * @param {number} share from 0 to 1

@@ -1,7 +1,7 @@
 /**
  * What is played, and what it has to show: the promises of media over bad lines, one scenario after the other.
  */
-import { fairness, firstFrame, freezes, growth, longestGap, queueP95, rateDown, settled, within } from './measures.js';
+import { fairness, firstFrame, freezes, growth, growthBetween, longestGap, queueP95, rateDown, settled, within } from './measures.js';
 import { receivers } from './chart.js';
 import { pass } from './stage.js';
 
@@ -190,15 +190,20 @@ function lossy(name, percent, limits) {
       const from = stage.mark(`${percent} % loss`);
       await pass(15_000);
       const to = stage.mark('end');
+      await pass(1_000);
       await collect(stage);
       const span = { from, to };
       const grown = (/** @type {string} */ counter) => growth(watcher.seen.samples, span, ({ slots }) => total(slots, counter));
       const lost = within(line.reports, span).reduce((sum, { down }) => sum + down.lost, 0);
-      const encoded = Math.max(...['h', 'm', 'l'].map((one) => growth(publisher.seen.samples, span, ({ encodings }) => encodings.find(({ rid }) => rid === one)?.framesEncoded ?? 0)));
+      const encoded = Math.max(...['h', 'm', 'l'].map((one) => growthBetween(publisher.seen.samples, span, ({ encodings }) => encodings.find(({ rid }) => rid === one)?.framesEncoded ?? 0)));
+      // What was sent last is still held back when the time is over.
+      const longer = Math.max(0, heldBack(watcher, { from: to - 1_000, to }) - heldBack(watcher, { from: from - 1_000, to: from }));
+      const decoded = growthBetween(watcher.seen.samples, { from, to: to + longer }, ({ slots }) => total(slots, 'framesDecoded'));
       const verdicts = [
-        atLeast(`frames decoded of those sent (${lost} packets lost, ${grown('retransmittedPacketsReceived')} repairs came)`, (100 * grown('framesDecoded')) / Math.max(1, encoded), '%', limits.whole),
+        atLeast(`frames decoded of those sent (${lost} packets lost, ${grown('retransmittedPacketsReceived')} repairs came)`, (100 * decoded) / Math.max(1, encoded), '%', limits.whole),
         atMost('times a key frame had to be asked for', grown('pliCount'), '', limits.keyFrames),
         atMost('longest time without a frame', longestGap(watcher.seen.frames, span), 'ms', limits.gapMs),
+        atMost('held back at the end', heldBack(watcher, { from: to - 1_000, to }), 'ms', 450),
         atLeast('full height, share of the frames', share(watcher, span, FULL), '%', limits.full),
       ];
       if (limits.freezes !== null) verdicts.push(atMost('freezes in 15 s', freezeCount(watcher, span), '', limits.freezes));
@@ -248,6 +253,16 @@ function allotmentChange(stage, span) {
   const before = allotted(stage.server.findLast(({ at }) => at <= span.from));
   const changed = within(stage.server, span).find((report) => allotted(report) !== before);
   return changed ? changed.at - span.from : null;
+}
+
+/**
+ * How long a frame was held back on average before it was decoded.
+ * @param {import('./stage.js').Actor} watcher
+ * @param {import('./measures.js').Span} span
+ */
+function heldBack({ seen }, span) {
+  const grown = (/** @type {string} */ counter) => growthBetween(seen.samples, span, ({ slots }) => total(slots, counter));
+  return (1000 * grown('jitterBufferDelay')) / Math.max(1, grown('jitterBufferEmittedCount'));
 }
 
 /**

@@ -1,0 +1,48 @@
+//! How a run is made, whatever is played.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::objectives::Limits;
+
+/// The server, the bench's own ways, and what must be achieved.
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:7443")]
+    pub url: String,
+    /// Measures that process as the server; it must run on this machine.
+    #[arg(long)]
+    pub server_pid: Option<u32>,
+    /// Writes the report as JSON to standard output, in place of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// Writes the report with plots to this file, as HTML.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Writes the objectives as rows of a Markdown table, each beginning with this name, in place of the report.
+    #[arg(long, value_name = "NAME")]
+    pub rows: Option<String>,
+    /// The server's key, to sign tokens with; by default the sample key of development servers.
+    #[arg(long, env = "SIMMER_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// The room; a new one by default. Several rooms are numbered.
+    #[arg(long)]
+    pub room: Option<String>,
+    /// Threads that drive the clients' media; half of the machine's by default.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Sends media to this port in place of the one the server names, to pass through `simmer-bench link`.
+    #[arg(long)]
+    pub media_port: Option<u16>,
+    /// Seeds sizes, first sequence numbers, picture ids, and what the link does.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Allows a server that is not on this machine.
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// What must be achieved, before what the scenario says.
+    #[command(flatten, next_help_heading = "Objectives")]
+    pub limits: Limits,
+}
