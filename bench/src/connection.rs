@@ -1,7 +1,7 @@
 //! One client's peer connection on a UDP socket of its own, driven from outside.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::{Bytes, BytesMut};
 use interceptor::{Registry, Slot};
 use mio::net::UdpSocket;
+use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
@@ -79,6 +80,8 @@ impl WireCounts {
 pub struct Connection {
     pc: RTCPeerConnection,
     socket: UdpSocket,
+    /// Several datagrams of one length are read at once, as the system's way from a fast sender is: not for each is the reader woken.
+    offload: UdpSocketState,
     local: SocketAddr,
     inbox: Inbox,
     deadline: Option<Instant>,
@@ -146,6 +149,7 @@ impl Connection {
         add_media(&mut pc, plan)?;
         Ok(Self {
             pc,
+            offload: UdpSocketState::new(UdpSockRef::from(&socket)).context("a media socket's offload")?,
             socket,
             local,
             inbox,
@@ -206,48 +210,57 @@ impl Connection {
         self.counts
     }
 
-    /// Reads datagrams until there are none, and appends what was in them, with the time of reading.
+    /// Reads datagrams until there are none, and appends what was in them, with the time of reading. A buffer of 64 KiB takes as many as the system
+    /// hands over at once.
     pub fn receive(&mut self, buffer: &mut [u8], out: &mut Vec<(Instant, Inbound)>) {
         let mut received = false;
         loop {
-            let (len, from) = match self.socket.recv_from(buffer) {
-                Ok(received) => received,
+            let mut meta = [RecvMeta::default()];
+            let socket = UdpSockRef::from(&self.socket);
+            match self.offload.recv(socket, &mut [IoSliceMut::new(buffer)], &mut meta) {
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(_) => break,
-            };
+            }
             received = true;
-            let now = Instant::now();
-            let datagram = buffer.get(..len).unwrap_or_default();
-            if self.sealed
-                && let Some(header) = SealedHeader::read(datagram, self.transport_extension)
-            {
-                self.counts.rtp += 1;
-                self.counts.opened += 1;
-                out.push((now, Inbound::Sealed(header)));
-                continue;
-            }
-            self.count_wire(datagram);
-            let refused = self.pc.handle_read(TaggedBytesMut {
-                now,
-                transport: TransportContext {
-                    local_addr: self.local,
-                    peer_addr: from,
-                    transport_protocol: TransportProtocol::UDP,
-                    ecn: None,
-                },
-                message: BytesMut::from(datagram),
-            });
-            if let Err(error) = refused {
-                tracing::debug!(%error, "a datagram was refused");
-            }
-            while let Some(packet) = self.inbox.pop() {
-                self.counts.opened += u64::from(matches!(packet, Inbound::Rtp(_)));
-                out.push((now, packet));
+            let [RecvMeta { addr: from, len, stride, .. }] = meta;
+            for datagram in buffer.get(..len).unwrap_or_default().chunks(stride.max(1)) {
+                self.take(datagram, from, out);
             }
         }
         if received {
             self.flush();
             self.poll_state();
+        }
+    }
+
+    fn take(&mut self, datagram: &[u8], from: SocketAddr, out: &mut Vec<(Instant, Inbound)>) {
+        let now = Instant::now();
+        if self.sealed
+            && let Some(header) = SealedHeader::read(datagram, self.transport_extension)
+        {
+            self.counts.rtp += 1;
+            self.counts.opened += 1;
+            out.push((now, Inbound::Sealed(header)));
+            return;
+        }
+        self.count_wire(datagram);
+        let refused = self.pc.handle_read(TaggedBytesMut {
+            now,
+            transport: TransportContext {
+                local_addr: self.local,
+                peer_addr: from,
+                transport_protocol: TransportProtocol::UDP,
+                ecn: None,
+            },
+            message: BytesMut::from(datagram),
+        });
+        if let Err(error) = refused {
+            tracing::debug!(%error, "a datagram was refused");
+        }
+        while let Some(packet) = self.inbox.pop() {
+            self.counts.opened += u64::from(matches!(packet, Inbound::Rtp(_)));
+            out.push((now, packet));
         }
     }
 

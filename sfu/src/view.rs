@@ -105,4 +105,6 @@ pub struct SlotAssignment {
     pub role: Option<(Role, u16)>,
     /// The line has no room for it now: nothing is sent until it has.
     pub paused: bool,
+    /// What it would carry, had the client offered the codec; it is empty then.
+    pub undecodable: Option<PublicationId>,
 }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub reply: Duration,
     /// How long a session stays without a WebSocket.
     pub grace: Duration,
+    /// How long before its token's end a session is told; half its life if that is less.
+    pub token_notice: Duration,
     /// How often the room's clock is told.
     pub clock_interval: Duration,
     /// How often a WebSocket is pinged.
@@ -98,6 +100,7 @@ impl Default for Limits {
             hello: Duration::from_secs(10),
             reply: Duration::from_secs(10),
             grace: Duration::from_secs(60),
+            token_notice: Duration::from_secs(30),
             clock_interval: Duration::from_secs(5),
             ping_interval: Duration::from_secs(10),
             silence: Duration::from_secs(30),

@@ -73,6 +73,12 @@ impl Claims {
         }
     }
 
+    /// How long they are still good.
+    pub fn life_left(&self) -> Duration {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Duration::from_secs(self.exp).saturating_sub(now)
+    }
+
     /// What the bearer may do.
     pub fn rights(&self) -> Rights {
         let host = self.role == Role::Host;

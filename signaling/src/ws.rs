@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::protocol::{
-    ClientMessage, ErrorCode, ErrorMessage, Hello, Refused, ServerMessage, VERSION, parse,
+    ClientMessage, ErrorCode, ErrorMessage, Hello, NewToken, Refused, ServerMessage, VERSION, parse,
 };
 use crate::room::{Admission, Close, ConnectionId, written};
 use crate::session::{Input, OpenError, Outbox, Outgoing, OutgoingReceiver, RoomHandle, Rooms, outbox};
@@ -27,6 +27,7 @@ pub(crate) async fn serve(socket: WebSocket, rooms: Rooms, tokens: Tokens) {
         rooms: rooms.clone(),
         tokens,
         room: None,
+        room_id: String::new(),
     };
     if AssertUnwindSafe(run(socket, connection)).catch_unwind().await.is_err() {
         metrics.panics.inc();
@@ -42,6 +43,7 @@ struct Connection {
     rooms: Rooms,
     tokens: Tokens,
     room: Option<RoomHandle>,
+    room_id: String,
 }
 
 impl Drop for Connection {
@@ -119,11 +121,22 @@ impl Connection {
                 }
             };
             self.count(&message);
-            if room.send(Input::Message(self.id, message)).await.is_err() {
+            let input = match message {
+                Ok(ClientMessage::Token(NewToken { id, token })) => self.renewal(id, &token),
+                message => Input::Message(self.id, message),
+            };
+            if room.send(input).await.is_err() {
                 outbox.close(Close::GoingAway);
                 return;
             }
         }
+    }
+
+    fn renewal(&self, request: u64, token: &str) -> Input {
+        let claims = self.tokens.verify(token).ok().filter(|claims| claims.room == self.room_id);
+        // The name stays the one that was given at the hello.
+        let admission = claims.and_then(|claims| Admission::new(&claims, None, self.rooms.limits()).ok());
+        Input::Renew { connection: self.id, request, admission }
     }
 
     /// Waits for the hello and enters the room. `Err(None)`: the WebSocket is gone.
@@ -184,6 +197,7 @@ impl Connection {
             };
             if handle.send(connect).await.is_ok() {
                 self.room = Some(handle);
+                room.clone_into(&mut self.room_id);
                 return Ok(());
             }
         }
@@ -202,9 +216,11 @@ impl Connection {
     fn count(&self, message: &Result<ClientMessage, Refused>) {
         let name = match message {
             Ok(ClientMessage::Hello(_)) => "hello",
+            Ok(ClientMessage::Token(_)) => "token",
             Ok(ClientMessage::Offer(_)) => "offer",
             Ok(ClientMessage::View { .. }) => "view",
             Ok(ClientMessage::Do(_)) => "do",
+            Ok(ClientMessage::Ping {}) => "ping",
             Ok(ClientMessage::Leave {}) => "leave",
             Err(_) => "refused",
         };

@@ -247,21 +247,29 @@ impl Worker {
         }
     }
 
-    /// Takes what has arrived, at most some batches at a time so that commands and timers get their turn. Whether there may be more.
+    /// Takes what has arrived, at most some batches at a time so that commands and timers get their turn, and sends what it brings about. Whether
+    /// there may be more. What arrives while a batch is handled is taken along, up to some amount: packets of one picture leave in one send.
     fn receive(&mut self) -> bool {
         for _ in 0..BATCHES_PER_TURN {
             let now = Instant::now();
             match self.socket.receive() {
                 Ok(count) => self.handle(now, count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.transmit(now);
+                    return false;
+                }
                 // An ICMP error of an earlier send comes back here and means nothing for the next datagram.
                 Err(error) => tracing::debug!(%error, "receiving on the media port"),
             }
+            if self.shard.waiting_bytes() >= BYTES_AT_ONCE {
+                self.transmit(now);
+            }
         }
+        self.transmit(Instant::now());
         true
     }
 
-    /// Hands a batch to the shard and sends what it brings about.
+    /// Hands a batch to the shard.
     fn handle(&mut self, now: Instant, count: usize) {
         for at in 0..count {
             let Some(received) = self.socket.look(at) else { continue };
@@ -282,7 +290,6 @@ impl Worker {
                 self.socket.settle();
             }
         }
-        self.transmit(now);
     }
 
     fn transmit(&mut self, now: Instant) {
@@ -305,4 +312,6 @@ const TICK: Duration = Duration::from_millis(100);
 /// Commands waiting for the worker; one more is dropped and counted.
 const INBOX_COMMANDS: usize = 65_536;
 const BATCHES_PER_TURN: usize = 8;
+/// Sealed by so much, which takes a quarter of a millisecond, what waits leaves before more is taken.
+const BYTES_AT_ONCE: u64 = 1024 * 1024;
 const POOL_BYTES: usize = 64 * 1024;

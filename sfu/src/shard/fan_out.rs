@@ -9,7 +9,9 @@ use crate::egress::{NotAgain, Sent, SourcePacket};
 use crate::id::Ssrc;
 use crate::rtcp::{self, RtcpPacket};
 use crate::shard::Shard;
+use crate::shard::burst::Passing;
 use crate::shard::downlink::Waiting;
+use crate::shard::publication::PublicationState;
 use crate::shard::slot::Source;
 use crate::sink::{SinkEvent, SinkPacket};
 use crate::transport::Transport;
@@ -25,35 +27,74 @@ impl<T: Transport> Shard<T> {
             return;
         };
         if taken.reconsider {
+            self.pass_on(now, |_, _| {});
             self.reconsider_publication(now, index, at);
         }
         let Some(packet) = taken.packet else { return };
         let encoding = packet.encoding;
         if let Some(level) = packet.audio_level {
+            self.pass_on(now, |_, _| {});
             self.hear(now, index, at, level);
         }
-        self.fan_out(now, index, at, &packet);
-        self.tap(index, at, packet);
+        self.take_along(now, index, at, packet);
         while let Some(packet) = self.participants[index].publications[at].release(encoding) {
-            self.fan_out(now, index, at, &packet);
-            self.tap(index, at, packet);
+            self.take_along(now, index, at, packet);
         }
     }
 
-    /// The loop that everything is for.
+    /// Adds a packet to what is on its way.
     #[inline]
-    fn fan_out(&mut self, now: Instant, publisher: usize, at: usize, packet: &SourcePacket) {
-        let publication = &mut self.participants[publisher].publications[at];
-        let Some(encoding) = publication.encoding(packet.encoding) else { return };
-        let time = encoding.clock.time_of(packet.timestamp, packet.arrival);
-        let subscribers = std::mem::take(&mut publication.subscribers);
-        for &(index, slot) in &subscribers {
-            if self.forward(now, index, slot, packet, time) {
-                self.catch_up(now, (publisher, at), (index, slot), packet);
-            }
+    fn take_along(&mut self, now: Instant, publisher: usize, at: usize, packet: SourcePacket) {
+        self.tap(publisher, at, &packet);
+        if !self.burst.goes_on(publisher, at) {
+            self.pass_on(now, |_, _| {});
         }
-        self.current = Some(publisher);
-        self.participants[publisher].publications[at].subscribers = subscribers;
+        let Some(encoding) = self.participants[publisher].publications[at].encoding(packet.encoding) else {
+            return;
+        };
+        let time = encoding.clock.time_of(packet.timestamp, packet.arrival);
+        let newest = encoding.is_newest(packet.sequence);
+        self.burst.push(publisher, at, Passing { packet, time, newest });
+        if !newest {
+            // What came before it, and what comes later, is told apart now.
+            self.pass_on(now, |_, _| {});
+        }
+    }
+
+    /// The loop that everything is for: all that is on its way, to one viewer after the other. `done` is called after each.
+    pub(super) fn pass_on(&mut self, now: Instant, mut done: impl FnMut(&mut Self, usize)) {
+        let Some(((publisher, at), packets)) = self.burst.take() else { return };
+        let Some(publication) = self.publication_at(publisher, at) else { return };
+        let subscribers = std::mem::take(&mut publication.subscribers);
+        let current = self.current;
+        for &(index, slot) in &subscribers {
+            self.lend(index);
+            for &Passing { ref packet, time, newest } in &packets {
+                if self.forward(now, index, slot, packet, time) && !newest {
+                    self.catch_up(now, (publisher, at), (index, slot), packet);
+                }
+            }
+            done(self, index);
+            self.lend(index);
+        }
+        self.current = current;
+        if let Some(publication) = self.publication_at(publisher, at) {
+            publication.subscribers = subscribers;
+        }
+        self.burst.give_back(packets);
+    }
+
+    /// Gives a participant the outbox that is in the processor's cache, or takes it back, if nothing is in theirs.
+    #[inline]
+    fn lend(&mut self, index: usize) {
+        let outbox = &mut self.participants[index].downlink.outbox;
+        if outbox.is_empty() {
+            std::mem::swap(outbox, &mut self.hot);
+        }
+    }
+
+    fn publication_at(&mut self, publisher: usize, at: usize) -> Option<&mut PublicationState> {
+        self.participants.get_mut(publisher)?.publications.get_mut(at)
     }
 
     /// One packet to one slot; whether it began what the slot shows from now on.
@@ -120,7 +161,7 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Hands the packet to the room's sink.
-    fn tap(&mut self, publisher: usize, at: usize, packet: SourcePacket) {
+    fn tap(&mut self, publisher: usize, at: usize, packet: &SourcePacket) {
         let participant = &self.participants[publisher];
         let room = &mut self.rooms[participant.room];
         if room.sink.is_none() {
@@ -133,7 +174,7 @@ impl<T: Transport> Shard<T> {
             sequence: packet.sequence,
             rtp_time: packet.timestamp,
             marker: packet.marker,
-            payload: packet.payload,
+            payload: packet.payload.clone(),
         }));
     }
 

@@ -1,12 +1,12 @@
 //! A shard: one worker's part of the media plane, sans-IO.
 //!
-//! The verbs and their law: `handle_*` brings something in and tells the time; after each, `poll_transmit` and `poll_event` are drained, and
-//! `poll_timeout` says when [`handle_timeout`](Shard::handle_timeout) is due. Above the transport the same seed and the same inputs give
-//! the same outputs, byte for byte.
+//! The verbs and their law: `handle_*` brings something in and tells the time; after each, or after several that came at once (packets of one
+//! picture then leave together), `poll_transmit` and `poll_event` are drained, and `poll_timeout` says when
+//! [`handle_timeout`](Shard::handle_timeout) is due. Above the transport the same seed and the same inputs give the same outputs, byte for byte.
 //!
 //! - `negotiation`: offers in, answers out, publications and slots follow.
 //! - `publication`: a published track on its way in.
-//! - `fan_out`: one packet's way from a publication to its slots, and the feedback that comes back.
+//! - `fan_out`: one packet's way from a publication to its slots, and the feedback that comes back; `burst`: what came at once and leaves together.
 //! - `slot`: the down-track.
 //! - `downlink`: a participant's line down: estimate, pace, what waits and what leaves.
 //! - `pictures`: what the wishes of a view come to; `viewing`: that to slots; `sounds`: who speaks, and whose sound has a slot where slots are few.
@@ -16,6 +16,7 @@
 mod allocation;
 mod arena;
 mod assignment;
+mod burst;
 mod downlink;
 mod fan_out;
 mod fault;
@@ -47,6 +48,8 @@ use crate::sink::{Sink, SinkEvent};
 use crate::transport::{ChannelId, Incoming, SendDataError, Transport, TransportEvent};
 use allocation::Replay;
 use arena::Arena;
+use burst::Burst;
+use outbox::Outbox;
 pub use outbox::Run;
 use participant::Participant;
 use publication::PublicationState;
@@ -76,12 +79,18 @@ pub struct Shard<T: Transport> {
     timers: Timers,
     /// When each room is to look who speaks, by its index.
     room_timers: Timers,
+    /// What came last, on its way to its viewers.
+    burst: Burst,
+    /// Lent to one viewer after the other for what is sent at once: it stays in the processor's cache.
+    hot: Outbox,
     /// Those with something in their outbox.
     queue: Vec<usize>,
     /// Datagrams that are not media.
     control: VecDeque<(SocketAddr, Bytes)>,
     events: VecDeque<Event>,
     counters: Counters,
+    /// As many bytes were forwarded when the outboxes were last empty.
+    handed_out: u64,
     /// Whom the call under way is about.
     current: Option<usize>,
 }
@@ -101,10 +110,13 @@ impl<T: Transport> Shard<T> {
             by_room: HashMap::new(),
             timers: Timers::default(),
             room_timers: Timers::default(),
+            burst: Burst::default(),
+            hot: Outbox::default(),
             queue: Vec::new(),
             control: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            handed_out: 0,
             current: None,
         }
     }
@@ -127,7 +139,11 @@ impl<T: Transport> Shard<T> {
         self.current = Some(index);
         let participant = &mut self.participants[index];
         let Some(transport) = &mut participant.transport else { return };
-        match transport.handle_datagram(now, from, &mut datagram) {
+        let incoming = transport.handle_datagram(now, from, &mut datagram);
+        if incoming != Incoming::Rtp {
+            self.pass_on(now, |_, _| {});
+        }
+        match incoming {
             Incoming::Nothing => self.after_transport(now, index),
             Incoming::Bound => {
                 self.bind_address(index, from);
@@ -141,6 +157,7 @@ impl<T: Transport> Shard<T> {
 
     /// Takes one command.
     pub fn handle_message(&mut self, now: Instant, command: Command) {
+        self.pass_on(now, |_, _| {});
         self.current = None;
         match command {
             Command::Join { room, participant } => self.join(room, participant),
@@ -188,6 +205,7 @@ impl<T: Transport> Shard<T> {
 
     /// Lets everything run that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.pass_on(now, |_, _| {});
         while let Some(room) = self.room_timers.pop(now) {
             self.review_speakers(now, room);
         }
@@ -219,21 +237,42 @@ impl<T: Transport> Shard<T> {
         self.timers.next().into_iter().chain(self.room_timers.next()).min()
     }
 
-    /// Hands out all datagrams to be sent, grouped by destination.
-    pub fn poll_transmit(&mut self, _now: Instant, mut send: impl FnMut(SocketAddr, Run<'_>)) {
+    /// Hands out all datagrams to be sent, grouped by destination. A panic on the way is that of one participant: see [`guarded`](Self::guarded).
+    pub fn poll_transmit(&mut self, now: Instant, mut send: impl FnMut(SocketAddr, Run<'_>)) {
         while let Some((to, datagram)) = self.control.pop_front() {
             if !datagram.is_empty() {
                 send(to, Run { contents: &datagram, segment_size: datagram.len() });
             }
         }
-        for index in self.queue.drain(..) {
-            let Some(participant) = self.participants.get_mut(index) else { continue };
-            participant.queued = false;
-            match participant.transport.as_ref().and_then(Transport::destination) {
-                Some(to) => participant.downlink.drain(|run| send(to, run)),
-                None => participant.downlink.drain(|_| {}),
-            }
+        self.guarded(now, |shard, now| {
+            shard.pass_on(now, |shard, index| {
+                // Whoever was not in the queue before is its last.
+                if shard.queue.last() == Some(&index) {
+                    shard.queue.pop();
+                    shard.hand_out(index, &mut send);
+                }
+            });
+        });
+        let mut queue = std::mem::take(&mut self.queue);
+        for index in queue.drain(..) {
+            self.hand_out(index, &mut send);
         }
+        self.queue = queue;
+        self.handed_out = self.counters.bytes_forwarded;
+    }
+
+    fn hand_out(&mut self, index: usize, send: &mut impl FnMut(SocketAddr, Run<'_>)) {
+        let Some(participant) = self.participants.get_mut(index) else { return };
+        participant.queued = false;
+        match participant.transport.as_ref().and_then(Transport::destination) {
+            Some(to) => participant.downlink.drain(|run| send(to, run)),
+            None => participant.downlink.drain(|_| {}),
+        }
+    }
+
+    /// How much forwarded media waits for [`poll_transmit`](Self::poll_transmit), in bytes.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.counters.bytes_forwarded - self.handed_out
     }
 
     /// Next thing the embedder should know.

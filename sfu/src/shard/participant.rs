@@ -160,7 +160,8 @@ impl<T: Transport> Participant<T> {
             .map(|slot| SlotAssignment {
                 mid: slot.mid,
                 publication: slot.publication(),
-                role: slot.publication().and_then(role_of),
+                role: slot.publication().or(slot.undecodable).and_then(role_of),
+                undecodable: slot.undecodable,
                 paused: slot.allotment.paused,
             })
             .collect()

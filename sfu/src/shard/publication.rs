@@ -315,6 +315,11 @@ impl SpatialLayer {
 }
 
 impl Encoding {
+    /// Whether nothing later has come.
+    pub(super) fn is_newest(&self, sequence: u64) -> bool {
+        sequence >= self.highest
+    }
+
     /// The packets after `sequence` that came before it did, in their order.
     pub(super) fn overtaking(&self, sequence: u64) -> Vec<SourcePacket> {
         (sequence + 1..=self.highest).filter_map(|later| self.history.lookup(later).cloned()).collect()

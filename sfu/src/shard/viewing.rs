@@ -131,6 +131,7 @@ impl<T: Transport> Shard<T> {
             }
         }
         for (&at, target) in slots.iter().zip(target) {
+            self.participants[index].slots[at].undecodable = None;
             if changed.contains(&at)
                 && let Some(publication) = target
             {

@@ -2,6 +2,7 @@
 //!
 //! One seed is one run, byte for byte; [`World::trace`] is a digest of everything that was sent and told, to compare runs by.
 
+mod broadcast;
 mod client;
 mod mark;
 mod network;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+pub use broadcast::Broadcast;
 pub use client::{Client, ClientPlan, Watched};
 pub use mark::Mark;
 pub use network::{Delivery, Line, Network};

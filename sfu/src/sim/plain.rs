@@ -2,22 +2,44 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
+use rtc_crypto::{CryptoError, RTCCryptoProvider};
 
 use crate::message::{Data, DisconnectReason};
 use crate::sdp::{Fingerprint, IceCredentials};
-use crate::transport::{ChannelId, Incoming, SendDataError, Transport, TransportEvent, TransportParameters};
+use crate::transport::{
+    ChannelId, Incoming, KeyingMaterial, Profile, Sealer, SendDataError, Transport, TransportEvent,
+    TransportParameters,
+};
 
-/// What plain transports share: nothing but a fingerprint to answer with.
+/// What plain transports share: a fingerprint to answer with.
 pub struct PlainContext {
     fingerprint: Fingerprint,
+    sealing: Option<(Arc<dyn RTCCryptoProvider>, Profile)>,
 }
 
 impl Default for PlainContext {
     fn default() -> Self {
-        Self { fingerprint: Fingerprint([0x5a; 32]) }
+        Self { fingerprint: Fingerprint([0x5a; 32]), sealing: None }
+    }
+}
+
+impl PlainContext {
+    /// What goes out is sealed, with a key that everybody knows: it costs what it costs with a handshake. What comes in is plain.
+    ///
+    /// # Errors
+    /// There is no crypto provider.
+    pub fn sealing(profile: Profile) -> Result<Self, CryptoError> {
+        Ok(Self { sealing: Some((rtc_crypto::default_provider()?, profile)), ..Self::default() })
+    }
+
+    fn sealer(&self) -> Option<Sealer> {
+        let (provider, profile) = self.sealing.as_ref()?;
+        let material = KeyingMaterial::split(*profile, &vec![7; KeyingMaterial::len(*profile)])?;
+        Sealer::new(provider.crypto(), &material, false).ok()
     }
 }
 
@@ -29,6 +51,7 @@ pub struct PlainTransport {
     out: VecDeque<(SocketAddr, Bytes)>,
     events: VecDeque<TransportEvent>,
     channels: Vec<ChannelId>,
+    sealer: Option<Sealer>,
 }
 
 /// A connectivity check addressed to `ufrag`.
@@ -81,7 +104,7 @@ impl Transport for PlainTransport {
         datagram.strip_prefix(&CHECK)
     }
 
-    fn new(_context: &PlainContext, now: Instant, parameters: TransportParameters) -> Self {
+    fn new(context: &PlainContext, now: Instant, parameters: TransportParameters) -> Self {
         Self {
             local: parameters.local,
             destination: None,
@@ -89,6 +112,7 @@ impl Transport for PlainTransport {
             out: VecDeque::new(),
             events: VecDeque::new(),
             channels: Vec::new(),
+            sealer: context.sealer(),
         }
     }
 
@@ -148,9 +172,21 @@ impl Transport for PlainTransport {
         self.destination
     }
 
-    fn seal_rtp(&mut self, _buffer: &mut Vec<u8>, _start: usize, _header_len: usize, _roc: u32) {}
+    fn seal_rtp(&mut self, buffer: &mut Vec<u8>, start: usize, header_len: usize, roc: u32) {
+        if let Some(sealer) = &mut self.sealer
+            && sealer.rtp(buffer, start, header_len, roc).is_none()
+        {
+            buffer.truncate(start);
+        }
+    }
 
-    fn seal_rtcp(&mut self, _buffer: &mut Vec<u8>, _start: usize) {}
+    fn seal_rtcp(&mut self, buffer: &mut Vec<u8>, start: usize) {
+        if let Some(sealer) = &mut self.sealer
+            && sealer.rtcp(buffer, start).is_none()
+        {
+            buffer.truncate(start);
+        }
+    }
 
     fn send_data(&mut self, _now: Instant, channel: ChannelId, data: &Data) -> Result<(), SendDataError> {
         let to =

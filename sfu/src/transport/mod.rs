@@ -20,7 +20,7 @@ mod stun;
 
 pub use context::{ContextError, RtcContext};
 pub use rtc::RtcTransport;
-pub use srtp::{Profile, SrtpCounters};
+pub use srtp::{KeyingMaterial, Opener, Profile, Sealer, SrtpCounters};
 
 use std::net::SocketAddr;
 use std::time::Instant;

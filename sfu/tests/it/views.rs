@@ -5,9 +5,10 @@ use std::time::Duration;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
+use simmer_sfu::codec::Codec;
 use simmer_sfu::id::PublicationId;
 use simmer_sfu::message::Event;
-use simmer_sfu::sim::{Line, Mark, World, freezes, participant};
+use simmer_sfu::sim::{Line, Mark, Scheme, World, freezes, participant};
 use simmer_sfu::view::{VideoWish, View};
 
 const HEIGHTS: [u16; 3] = [720, 360, 180];
@@ -138,4 +139,29 @@ fn who_is_put_into_the_light_is_sharp_in_half_a_second_while_the_others_move_on(
     waits.sort_unstable();
     assert_eq!(waits.len(), 20);
     assert!(waits[18] <= ms(500), "{waits:?}");
+}
+
+#[test]
+fn a_picture_that_the_viewer_cannot_decode_is_named_as_long_as_it_is_wished_for() {
+    let mut world = World::new(1);
+    let vp9 = Scheme { codec: Codec::Vp9, spatial: 1, temporal: 1, key_mode: false, dependency: false };
+    world.join_layered(vp9, Some(360), 0, near());
+    world.join(&[360], 0, near());
+    let viewer = world.join(&[], 1, near());
+    world.run_for(ms(1000));
+    let told = |world: &mut World, video: &[PublicationId]| {
+        let video = video.iter().map(|&of| VideoWish::new(of, 360)).collect();
+        world.view(viewer, View { video, ..View::default() });
+        world.run_for(ms(1000));
+        let last = world.events.iter().rev().find_map(|event| match event {
+            Event::Slots { participant: who, slots } if *who == participant(viewer) => Some(slots[0]),
+            _ => None,
+        });
+        last.map(|slot| (slot.publication, slot.undecodable)).expect("the slots are told")
+    };
+    let (unknown, known) = (camera(0), camera(1));
+    assert_eq!(told(&mut world, &[unknown]), (None, Some(unknown)));
+    assert_eq!(told(&mut world, &[known]), (Some(known), None));
+    assert_eq!(told(&mut world, &[unknown]), (None, Some(unknown)));
+    assert_eq!(told(&mut world, &[]), (None, None));
 }

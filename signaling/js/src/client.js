@@ -32,10 +32,13 @@ export { captureScreen } from './screen.js';
  *
  * @typedef {object} JoinOptions
  * @property {string} [url] of the server; by default the one this page came from
- * @property {import('./socket.js').TokenSource} token a token, or a function that makes one before each connection
+ * @property {import('./socket.js').TokenSource} token a token, or a function that makes one whenever another is needed: to begin with, and shortly before
+ *   the one before expires
  * @property {string} [name] how others see this participant, unless the token names them
  * @property {boolean} [redundantAudio] whether each packet of sound carries the one before it once more, so that a loss is not heard; true.
  *   It doubles what sound costs
+ * @property {number} [silenceMs] how long media that flowed may be silent before another way to the server is sought; 800. 0 leaves it to the browser, which
+ *   takes seconds
  * @property {number} [patienceMs] how long to go on trying before the first welcome; 15 s
  */
 
@@ -47,8 +50,8 @@ const FIRST_SLOTS = { audio: 3, video: 4 };
  * @param {JoinOptions} options
  * @returns {Promise<Room>}
  */
-export function join({ url = location.origin, token, name, redundantAudio = true, patienceMs = 15_000 }) {
-  const room = new Room({ url: webSocketUrl(url), token, name, redundantAudio });
+export function join({ url = location.origin, token, name, redundantAudio = true, silenceMs = 800, patienceMs = 15_000 }) {
+  const room = new Room({ url: webSocketUrl(url), token, name, redundantAudio, silenceMs });
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new SimmerError('connect_failed', 'The server cannot be reached.'));
@@ -69,22 +72,24 @@ export function join({ url = location.origin, token, name, redundantAudio = true
  * Events, all `CustomEvent`: every event of the room's log by its `kind` (`chat`, `joined`, `step_ticked`, …; `detail`
  * is the event); `change` whenever `state` has changed; `speakers` when others speak (`detail` is `speakers`); `connection` (`detail` is `connecting`, `open`, `waiting` or
  * `closed`); `media` (`detail` is `off`, `connecting`, `connected` or `lost`); `streams` when slots show something
- * else; `audioblocked` when `media.audio.blocked` changes; `problem` (`detail` is a `SimmerError`: media is not as it
+ * else; `expiring` when a token that is no function expires soon (`detail` is in how many milliseconds: call `renew`); `audioblocked` when `media.audio.blocked` changes; `problem` (`detail` is a `SimmerError`: media is not as it
  * should be); `closed` (`detail` is the `SimmerError` that says why) once, at the end.
  */
 export class Room extends EventTarget {
-  /** @param {{url: string, token: import('./socket.js').TokenSource, name?: string, redundantAudio: boolean}} options */
-  constructor({ url, token, name, redundantAudio }) {
+  /** @param {{url: string, token: import('./socket.js').TokenSource, name?: string, redundantAudio: boolean, silenceMs: number}} options */
+  constructor({ url, token, name, redundantAudio, silenceMs }) {
     super();
     this.#redundantAudio = redundantAudio;
+    this.#silenceMs = silenceMs;
     /** The room as it stands. */
     this.state = new RoomState();
     /** Who speaks now, who leads first. @type {readonly import('./messages.js').Speaker[]} */
     this.speakers = [];
-    this.#socket = new Socket({ url, token, name, seen: () => this.state.seq });
+    this.#socket = new Socket({ url, token, name, seen: () => this.state.seq, nextId: this.#nextId });
     this.#socket.addEventListener('state', this.#onSocketState);
     this.#socket.addEventListener('welcome', (event) => this.#onWelcome(detailOf(event)));
     this.#socket.addEventListener('message', (event) => this.#onMessage(detailOf(event), false));
+    this.#socket.addEventListener('expiring', (event) => this.#emit('expiring', detailOf(event)));
     this.#socket.addEventListener('closed', (event) => this.#onClosed(detailOf(event)));
     this.#actions = new ActionQueue({ nextId: this.#nextId, newKey: () => crypto.randomUUID(), send: this.#sendAnywhere });
     this.#view = new ViewSender((view) => {
@@ -132,6 +137,14 @@ export class Room extends EventTarget {
   /** Leaves the room for good. */
   leave() {
     this.#socket.leave();
+  }
+
+  /**
+   * Goes on with a newer token of the same room and identity; a session ends when its token expires. A token that is a function is called in time by itself.
+   * @param {string} token
+   */
+  renew(token) {
+    this.#socket.renew(token);
   }
 
   /** @param {string} text */
@@ -283,10 +296,11 @@ export class Room extends EventTarget {
   #startMedia() {
     const { publish } = this.me.may;
     const send = (/** @type {object} */ message) => this.#socket.send(message);
-    const media = new Media({ send, nextId: this.#nextId, publish, redundantAudio: this.#redundantAudio });
+    const media = new Media({ send, nextId: this.#nextId, publish, redundantAudio: this.#redundantAudio, silenceMs: this.#silenceMs });
     this.#media = media;
     media.addEventListener('message', (event) => this.#onMessage(detailOf(event), true));
     media.addEventListener('channel', (event) => this.#onChannel(detailOf(event)));
+    media.addEventListener('silence', (event) => this.#socket.check(detailOf(event)));
     media.addEventListener('drained', () => this.#onDrained());
     media.addEventListener('state', (event) => this.#emit('media', detailOf(event)));
     media.addEventListener('problem', (event) => this.#emit('problem', detailOf(event)));
@@ -428,6 +442,7 @@ export class Room extends EventTarget {
   }
 
   #redundantAudio;
+  #silenceMs;
   #socket;
   #actions;
   #view;

@@ -4,9 +4,9 @@
  * The client always offers and has one offer open at a time; whatever happens meanwhile goes into the next one.
  * A connection that cannot be mended is replaced by a fresh one that publishes the same tracks again.
  *
- * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses), `message`
+ * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses, or cannot be shown), `message`
  * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open), `drained` (the data
- * channel takes messages again), `problem` (`detail` is a `SimmerError`).
+ * channel takes messages again), `silence` (nothing comes any more where much came; `detail` is the last round trip in milliseconds), `problem` (`detail` is a `SimmerError`).
  */
 import { AudioOutput } from './audio.js';
 import { RoomChannel } from './channel.js';
@@ -14,6 +14,7 @@ import { receivable, requireFormat, sendable, sound, USUAL } from './codecs.js';
 import { encodingsFor } from './encodings.js';
 import { SimmerError } from './errors.js';
 import { screenEncodings } from './screen.js';
+import { SilenceWatch } from './silence.js';
 
 /**
  * @typedef {import('./messages.js').Source} Source
@@ -35,13 +36,15 @@ export class Media extends EventTarget {
    * @param {() => number} needs.nextId
    * @param {boolean} needs.publish whether the token allows it
    * @param {boolean} needs.redundantAudio whether each packet of sound carries the one before it once more
+   * @param {number} needs.silenceMs how long what flowed may be silent before another way to the server is sought; 0 for ever
    */
-  constructor({ send, nextId, publish, redundantAudio }) {
+  constructor({ send, nextId, publish, redundantAudio, silenceMs }) {
     super();
     this.#send = send;
     this.#nextId = nextId;
     this.#mayPublish = publish;
     this.#redundantAudio = redundantAudio;
+    this.#silenceMs = silenceMs;
   }
 
   /** @type {MediaState} */
@@ -157,6 +160,14 @@ export class Media extends EventTarget {
   }
 
   /**
+   * Why a publication is not received although it is wanted: `unsupported_codec` when this browser does not decode it. Null while there is nothing of the kind.
+   * @param {string} publication
+   */
+  failureOf(publication) {
+    return this.#fills.find(({ failed }) => failed?.publication === publication)?.failed?.reason ?? null;
+  }
+
+  /**
    * Sends a room message on the data channel; false when it is not open or full (`drained` follows).
    * @param {object} message
    */
@@ -195,7 +206,7 @@ export class Media extends EventTarget {
 
   /**
    * Looks for a way to the server anew, over the connection there is: pictures and sound go on meanwhile. The client does so by itself when the
-   * connection stays interrupted, and when the browser says that it is online again.
+   * connection stays interrupted, when what flowed falls silent, and when the browser says that it is online again.
    */
   restartIce() {
     if (!this.#pc) return;
@@ -233,6 +244,13 @@ export class Media extends EventTarget {
     this.#fresh = true;
     this.#set('connecting');
     pc.onconnectionstatechange = () => this.#transportChanged(pc.connectionState);
+    if (this.#silenceMs > 0) {
+      this.#watch = new SilenceWatch(pc, {
+        patienceMs: this.#silenceMs,
+        ask: (roundTripMs) => this.#askAfter(roundTripMs),
+        restart: () => this.restartIce(),
+      });
+    }
     this.#openChannel(pc.createDataChannel('room', { ordered: true }));
     for (let i = 0; i < this.#slots.audio; i += 1) this.#addSlot('audio');
     for (let i = 0; i < this.#slots.video; i += 1) this.#addSlot('video');
@@ -243,6 +261,7 @@ export class Media extends EventTarget {
 
   #end() {
     clearTimeout(this.#timer);
+    this.#watch?.stop();
     this.audio.clear();
     const pc = this.#pc;
     this.#pc = null;
@@ -428,8 +447,9 @@ export class Media extends EventTarget {
   /** @param {import('./messages.js').SlotFill[]} fills */
   #fill(fills) {
     const rest = (/** @type {import('./messages.js').SlotFill[]} */ of) =>
-      JSON.stringify(of.map(({ mid, role, rank, paused }) => [mid, role, rank, paused]));
+      JSON.stringify(of.map(({ mid, role, rank, paused, failed }) => [mid, role, rank, paused, failed]));
     let changed = rest(fills) !== rest(this.#fills);
+    const failing = fills.flatMap(({ failed }) => (failed && this.failureOf(failed.publication) === null ? [failed] : []));
     this.#fills = fills;
     const tracks = new Map(this.#received.map((t) => [t.mid, t.receiver.track]));
     const filled = new Set();
@@ -448,6 +468,7 @@ export class Media extends EventTarget {
       if (!filled.has(publication)) changed = this.#streams.delete(publication) || changed;
     }
     if (changed) this.dispatchEvent(new CustomEvent('streams'));
+    for (const { reason } of failing) this.#problem(new SimmerError(reason, 'This browser cannot show one of the pictures: it has no decoder for it.'));
   }
 
   /** @param {'connected' | 'lost'} state as the server sees it */
@@ -463,6 +484,15 @@ export class Media extends EventTarget {
     if (state === 'connected') this.#set('connected');
     else if (state === 'disconnected') this.#timer = setTimeout(() => this.#restart(), RESTART_AFTER_MS);
     else if (state === 'failed') this.#restart();
+  }
+
+  /**
+   * Nothing comes any more: a reply would. Others may have a way to the server that is gone as well.
+   * @param {number} roundTripMs
+   */
+  #askAfter(roundTripMs) {
+    this.sendOnChannel({ type: 'ping' });
+    this.dispatchEvent(new CustomEvent('silence', { detail: roundTripMs }));
   }
 
   /** Restarts ICE, and if that does not help makes a fresh connection. */
@@ -489,6 +519,9 @@ export class Media extends EventTarget {
   #nextId;
   #mayPublish;
   #redundantAudio;
+  #silenceMs;
+  /** @type {SilenceWatch | undefined} */
+  #watch;
   /** @type {RTCPeerConnection | null} */
   #pc = null;
   /** @type {RoomChannel | undefined} */

@@ -50,7 +50,8 @@
  *
  * @typedef {'speaker' | 'screen'} Role what a picture is in the room, for a while
  *
- * @typedef {{mid: string, publication: string | null, role?: Role, rank?: number, paused?: boolean}} SlotFill
+ * @typedef {{mid: string, publication: string | null, role?: Role, rank?: number, paused?: boolean,
+ *   failed?: {publication: string, reason: string}}} SlotFill
  *
  * @typedef {{publication: string, level: number}} Speaker a sound that is speech; `level` in decibels below the loudest
  *

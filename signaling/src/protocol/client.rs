@@ -19,6 +19,10 @@ pub enum ClientMessage {
     },
     /// An action in the room.
     Do(Do),
+    /// A newer token for the session.
+    Token(NewToken),
+    /// Asks whether the way to the server is there.
+    Ping {},
     /// Ends the session at once.
     Leave {},
 }
@@ -47,6 +51,15 @@ pub struct Resume {
     pub secret: String,
     /// The last event seen.
     pub after: u64,
+}
+
+/// A newer token for the session, of the same room and identity.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NewToken {
+    /// Comes back with the reply.
+    pub id: u64,
+    /// A JWT.
+    pub token: String,
 }
 
 /// A session description offer.

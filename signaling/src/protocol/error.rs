@@ -42,6 +42,8 @@ error_codes! {
     UnsupportedProtocol = "unsupported_protocol",
     /// The token does not open this room.
     BadToken = "bad_token",
+    /// The session's token has expired, and no newer one came.
+    TokenExpired = "token_expired",
     /// No place in the room.
     RoomFull = "room_full",
     /// No place on the server.

@@ -119,6 +119,8 @@ pub enum LeaveReason {
     Timeout,
     /// Somebody removed them.
     Kicked,
+    /// Their token expired, and no newer one came.
+    Expired,
 }
 
 /// Somebody in a room.

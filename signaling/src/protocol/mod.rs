@@ -9,14 +9,16 @@ mod server;
 mod snapshot;
 
 pub use client::{
-    Action, AudioWish, ClientMessage, Do, Hello, Offer, PictureRole, Resume, Step, Track, VideoWish, View,
+    Action, AudioWish, ClientMessage, Do, Hello, NewToken, Offer, PictureRole, Resume, Step, Track,
+    VideoWish, View,
 };
 pub use error::ErrorCode;
 pub use event::{Event, EventBody, LeaveReason, Participant, Publication, RecordingState};
 pub use parse::{Refused, parse};
 pub use server::{
-    Answer, Clock, Done, Encodings, ErrorMessage, Media, MediaState, RoomInfo, ServerMessage, SessionInfo,
-    Slot, Slots, SlotsWanted, Speaker, Speakers, Welcome, WelcomeLimits, You,
+    Answer, Clock, Done, Encodings, ErrorMessage, Expiring, FailedSlot, Media, MediaState, RoomInfo,
+    ServerMessage, SessionInfo, Slot, SlotFailure, Slots, SlotsWanted, Speaker, Speakers, Welcome,
+    WelcomeLimits, You,
 };
 pub use snapshot::{ChatLine, ParticipantState, PublicationState, RecordingInfo, Snapshot, StepsState};
 

@@ -65,7 +65,7 @@ struct Head {
 }
 
 const NO_OBJECT: &str = "This is not a JSON object with a `type`.";
-const TYPES: [&str; 5] = ["hello", "offer", "view", "do", "leave"];
+const TYPES: [&str; 7] = ["hello", "token", "offer", "view", "do", "ping", "leave"];
 const KINDS: [&str; 10] = [
     "chat",
     "hand",

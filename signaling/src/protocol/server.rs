@@ -30,6 +30,10 @@ pub enum ServerMessage {
     Error(ErrorMessage),
     /// The room's clock.
     Clock(Clock),
+    /// The session's token expires soon.
+    Expiring(Expiring),
+    /// The reply to a ping.
+    Pong {},
     /// A type this crate does not know, to be ignored. Never sent.
     #[serde(other, skip_serializing)]
     Unknown,
@@ -50,6 +54,8 @@ impl ServerMessage {
             Self::Event(_) => "event",
             Self::Error(_) => "error",
             Self::Clock(_) => "clock",
+            Self::Expiring(_) => "expiring",
+            Self::Pong {} => "pong",
             Self::Unknown => "unknown",
         }
     }
@@ -155,6 +161,30 @@ pub struct Slot {
     /// The line has no room for it now; absent when that is not so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub paused: bool,
+    /// What is meant for it and cannot be sent; it is empty then. Absent when there is nothing of the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedSlot>,
+}
+
+/// What a slot does not carry although it should.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FailedSlot {
+    /// Which publication.
+    pub publication: String,
+    /// Why.
+    pub reason: SlotFailure,
+}
+
+/// Why a slot does not carry what it should.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SlotFailure {
+    /// The m-line does not offer the publication's codec, or not its profile.
+    UnsupportedCodec,
+    /// A reason this crate does not know. Never sent.
+    #[serde(other)]
+    Unknown,
 }
 
 fn is_zero(value: &u16) -> bool {
@@ -244,6 +274,13 @@ pub struct ErrorMessage {
     /// When to try again, with [`ErrorCode::RateLimited`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_ms: Option<u64>,
+}
+
+/// The session's token expires soon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Expiring {
+    /// In how many milliseconds.
+    pub in_ms: u64,
 }
 
 /// The room's clock.

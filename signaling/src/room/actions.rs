@@ -6,7 +6,7 @@ use super::keys::Reply;
 use super::rate::Class;
 use super::{Carrier, Close, ConnectionId, Output, Refusal, Room};
 use crate::protocol::{
-    Action, ChatLine, ClientMessage, Do, Done, ErrorCode, EventBody, LeaveReason, Refused, Rights,
+    Action, ChatLine, ClientMessage, Do, Done, ErrorCode, EventBody, LeaveReason, NewToken, Refused, Rights,
     ServerMessage, Step,
 };
 
@@ -58,6 +58,7 @@ impl Room {
             let re = match &message {
                 Ok(ClientMessage::Do(Do { id, .. })) => Some(*id),
                 Ok(ClientMessage::Offer(offer)) => Some(offer.id),
+                Ok(ClientMessage::Token(token)) => Some(token.id),
                 Ok(_) => None,
                 Err(refused) => refused.re,
             };
@@ -74,7 +75,12 @@ impl Room {
         match (message, from) {
             (ClientMessage::Do(request), _) => self.act(now, id, from, request),
             (ClientMessage::View { view }, _) => self.set_view(now, id, from, &view),
+            (ClientMessage::Ping {}, _) => self.send(from, &ServerMessage::Pong {}),
             (ClientMessage::Offer(offer), Carrier::WebSocket(_)) => self.offer(now, id, from, offer),
+            // What is checked comes to `renew`.
+            (ClientMessage::Token(NewToken { id, .. }), Carrier::WebSocket(_)) => {
+                self.refuse(from, Some(id), Refusal::new(ErrorCode::BadToken, "The token was not checked."));
+            }
             (ClientMessage::Leave {}, Carrier::WebSocket(_)) => self.leave(now, id),
             (ClientMessage::Hello(_), Carrier::WebSocket(_)) => {
                 self.refuse(from, None, Refusal::new(ErrorCode::Invalid, "The session is open already."));

@@ -28,13 +28,16 @@ impl Room {
             return;
         }
         let known = self.identities.get(&admission.identity).cloned();
+        let valid_for = admission.valid_for;
         match (known, resume) {
             (Some(id), Some(resume)) if self.may_resume(&id, resume) => {
                 self.resume(now, connection, &id, admission, resume.after);
+                self.expire_after(now, &id, valid_for);
             }
             _ => {
                 let id = self.take_place(now, admission);
                 self.open_session(&id, Some(connection), None);
+                self.expire_after(now, &id, valid_for);
                 let seq = self.log.last_seq();
                 self.welcome(now, connection, &id, false, seq, true);
             }
@@ -198,7 +201,7 @@ impl Room {
     }
 
     fn enter(&mut self, now: Instant, admission: Admission) -> String {
-        let Admission { identity, name, role, rights } = admission;
+        let Admission { identity, name, role, rights, .. } = admission;
         let id = self.hex::<8>("p");
         let info = Participant { id: id.clone(), name, role };
         let member = Member {
@@ -229,6 +232,7 @@ impl Room {
             former_secret: None,
             connection,
             ends_at: None,
+            expiry: None,
             missed: false,
             bad_frames: 0,
             view: None,
@@ -294,6 +298,7 @@ impl Room {
 
     /// Ends the session, if there is one, and closes its WebSocket. The core and the log are told by the caller.
     fn end_session(&mut self, now: Instant, id: &str, why: Close) -> bool {
+        self.forget_expiry(id);
         let Some(member) = self.members.get_mut(id) else { return false };
         let Some(session) = member.session.take() else { return false };
         member.left_at = Some(now);

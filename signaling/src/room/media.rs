@@ -17,9 +17,9 @@ use super::member::{Media, Member};
 use super::rate::Class;
 use super::{Carrier, Output, Refusal, Room};
 use crate::protocol::{
-    Answer, AudioWish, CHANNEL, Encodings, ErrorCode, EventBody, Kind, Media as MediaMessage, MediaState,
-    Offer, PictureRole, Publication, PublicationState, Refused, Rights, ServerMessage, Slot, Slots,
-    SlotsWanted, Source, Speaker, Speakers, VideoWish, View, parse,
+    Answer, AudioWish, CHANNEL, Encodings, ErrorCode, EventBody, FailedSlot, Kind, Media as MediaMessage,
+    MediaState, Offer, PictureRole, Publication, PublicationState, Refused, Rights, ServerMessage, Slot,
+    SlotFailure, Slots, SlotsWanted, Source, Speaker, Speakers, VideoWish, View, parse,
 };
 
 impl Room {
@@ -108,6 +108,10 @@ impl Room {
                     }),
                     rank: slot.role.map_or(0, |(_, rank)| rank),
                     paused: slot.paused,
+                    failed: slot.undecodable.map(|publication| FailedSlot {
+                        publication: publication.to_string(),
+                        reason: SlotFailure::UnsupportedCodec,
+                    }),
                 });
                 let message = ServerMessage::Slots(Slots { slots: slots.collect() });
                 self.room_message(participant, message, |media| &mut media.slots);
@@ -134,6 +138,7 @@ impl Room {
                     && label == CHANNEL
                 {
                     media.channel = Some(channel);
+                    media.held_after = None;
                 }
             }
             CoreEvent::ChannelClosed { participant, channel } => {
@@ -155,6 +160,8 @@ impl Room {
                 };
                 self.take(now, &id, Carrier::Channel(participant, channel), message);
             }
+            CoreEvent::BufferedHigh { participant, channel } => self.hold_back(participant, channel),
+            CoreEvent::BufferedLow { participant, channel } => self.go_on(participant, channel),
             CoreEvent::DataDropped { participant, channel, .. } => {
                 let Some((id, media)) = self.media_of(participant) else { return };
                 if media.channel == Some(channel)
@@ -199,9 +206,8 @@ impl Room {
         let Some(to) = member.web_socket() else { return };
         let Some(media) = member.media() else { return };
         let answer = media.answer.take();
-        let encodings: Vec<_> = media.encodings.values().cloned().collect();
-        let again = [answer, media.transport.clone(), media.slots.clone(), media.slots_wanted.clone()];
-        for message in again.into_iter().chain(encodings).flatten() {
+        let latest: Vec<_> = media.latest().collect();
+        for message in [answer, media.transport.clone()].into_iter().flatten().chain(latest) {
             self.send(to, &message);
         }
     }
@@ -306,7 +312,7 @@ impl Room {
         self.restage();
     }
 
-    fn media_of(&mut self, participant: ParticipantId) -> Option<(String, &mut Media)> {
+    pub(super) fn media_of(&mut self, participant: ParticipantId) -> Option<(String, &mut Media)> {
         let id = self.cores.get(&participant)?.clone();
         let media = self.members.get_mut(&id)?.media()?;
         Some((id, media))

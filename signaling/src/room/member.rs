@@ -7,6 +7,7 @@ use simmer_sfu::id::ParticipantId;
 use simmer_sfu::transport::ChannelId;
 use simmer_sfu::view::View;
 
+use super::expiry::Expiry;
 use super::http::HttpSession;
 use super::keys::KeyRing;
 use super::rate::Buckets;
@@ -34,6 +35,8 @@ pub(super) struct Session {
     pub(super) connection: Option<ConnectionId>,
     /// When it ends, while it has no WebSocket.
     pub(super) ends_at: Option<Instant>,
+    /// Its token's end; a session opened over HTTP has none.
+    pub(super) expiry: Option<Expiry>,
     /// Something that was sent on the data channel was dropped: the next resumption brings a snapshot.
     pub(super) missed: bool,
     /// Bad frames in a row on the WebSocket.
@@ -48,6 +51,8 @@ pub(super) struct Session {
 pub(super) struct Media {
     pub(super) core: ParticipantId,
     pub(super) channel: Option<ChannelId>,
+    /// Too much waits on the channel: it gets nothing after this event until it has drained.
+    pub(super) held_after: Option<u64>,
     /// The m-lines' sources, as the last offer named them.
     pub(super) sources: BTreeMap<String, Source>,
     /// The core was told of screens among them.
@@ -67,6 +72,7 @@ impl Media {
         Self {
             core,
             channel: None,
+            held_after: None,
             sources: BTreeMap::new(),
             has_screens: false,
             answer: None,
@@ -79,11 +85,12 @@ impl Media {
 }
 
 impl Member {
-    /// Where room messages go: the WebSocket, or else the data channel.
+    /// Where room messages go: the WebSocket, or else the data channel, as long as it keeps up.
     pub(super) fn carrier(&self) -> Option<Carrier> {
         self.web_socket().or_else(|| {
             let media = self.session.as_ref()?.media.as_ref()?;
-            Some(Carrier::Channel(media.core, media.channel?))
+            let channel = media.channel.filter(|_| media.held_after.is_none())?;
+            Some(Carrier::Channel(media.core, channel))
         })
     }
 

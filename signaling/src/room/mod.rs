@@ -9,6 +9,8 @@
 
 mod actions;
 mod entry;
+mod expiry;
+mod holding;
 mod http;
 mod keys;
 mod log;
@@ -76,6 +78,8 @@ pub struct Admission {
     pub role: Role,
     /// What they may do.
     pub rights: Rights,
+    /// How long their token is still good.
+    pub valid_for: Duration,
 }
 
 impl Admission {
@@ -90,6 +94,7 @@ impl Admission {
             name: name.to_owned(),
             role: claims.role,
             rights: claims.rights(),
+            valid_for: claims.life_left(),
         })
     }
 }
@@ -115,6 +120,8 @@ pub enum Close {
     Ended,
     /// The client did not keep up with what was sent.
     TooSlow,
+    /// The token has expired.
+    Expired,
     /// The server's own fault.
     Internal,
 }
@@ -133,6 +140,7 @@ impl Close {
             Self::Kicked => 4003,
             Self::Ended => 4004,
             Self::TooSlow => 4005,
+            Self::Expired => 4006,
         }
     }
 }
@@ -230,6 +238,8 @@ pub struct Room {
     kicked: BTreeMap<String, Instant>,
     /// Sessions without a WebSocket, by when they end.
     graces: BTreeSet<(Instant, String)>,
+    /// Sessions by when something is to be done about their token's end.
+    expiries: BTreeSet<(Instant, String)>,
     ended: bool,
     /// Since when nobody is here.
     empty_since: Option<Instant>,
@@ -261,6 +271,7 @@ impl Room {
             recording: Recording::default(),
             kicked: BTreeMap::new(),
             graces: BTreeSet::new(),
+            expiries: BTreeSet::new(),
             ended: false,
             empty_since: Some(config.base),
             blank: true,
@@ -289,6 +300,12 @@ impl Room {
             self.graces.pop_first();
             self.grace_is_over(now, &id);
         }
+        while let Some((at, id)) = self.expiries.first().cloned()
+            && at <= now
+        {
+            self.expiries.pop_first();
+            self.expiry_is_due(now, &id);
+        }
         if self.next_clock <= now {
             self.next_clock = now + self.config.limits.clock_interval;
             self.tell_all(&ServerMessage::Clock(Clock { clock: self.clock(now) }));
@@ -297,10 +314,10 @@ impl Room {
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
     pub fn poll_timeout(&self) -> Instant {
-        let grace = self.graces.first().map(|(at, _)| *at);
+        let timers = [self.graces.first(), self.expiries.first()];
         // Nobody is there to be told the clock before the room is over.
         let next = self.over_at().unwrap_or(self.next_clock);
-        grace.map_or(next, |grace| grace.min(next))
+        timers.into_iter().flatten().map(|(at, _)| *at).fold(next, Instant::min)
     }
 
     /// Next thing to do. Drain after every call.

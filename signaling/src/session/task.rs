@@ -28,6 +28,8 @@ pub(crate) enum Input {
     Disconnect(ConnectionId),
     /// A message came on a WebSocket.
     Message(ConnectionId, Result<ClientMessage, Refused>),
+    /// A newer token came on a WebSocket; `None` when it is not valid in this room.
+    Renew { connection: ConnectionId, request: u64, admission: Option<Admission> },
     /// A request came over HTTP.
     Http { request: HttpRequest, reply: oneshot::Sender<HttpReply> },
     /// The core tells something.
@@ -158,6 +160,9 @@ impl RoomTask {
                 self.room.disconnect(now, connection);
             }
             Input::Message(connection, message) => self.room.handle(now, connection, message),
+            Input::Renew { connection, request, admission } => {
+                self.room.renew(now, connection, request, admission);
+            }
             Input::Http { request, reply } => {
                 let id = RequestId(self.held.next_request);
                 self.held.next_request += 1;

@@ -49,7 +49,7 @@ fn every_message_of_the_protocol_has_a_golden_file() {
     let files = golden();
     let document = include_str!("../../../docs/protocol.md");
     let mut types: Vec<String> =
-        ["hello", "offer", "view", "leave"].map(|name| format!("client.{name}")).into();
+        ["hello", "token", "offer", "view", "ping", "leave"].map(|name| format!("client.{name}")).into();
     types.extend(
         [
             "welcome",
@@ -63,6 +63,8 @@ fn every_message_of_the_protocol_has_a_golden_file() {
             "event",
             "error",
             "clock",
+            "pong",
+            "expiring",
         ]
         .map(|name| format!("server.{name}")),
     );

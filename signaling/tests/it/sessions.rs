@@ -6,6 +6,7 @@ use serde_json::json;
 use simmer_sfu::message::Event as CoreEvent;
 use simmer_signaling::limits::Rate;
 use simmer_signaling::protocol::Role;
+use simmer_signaling::token::Claims;
 
 use crate::client::{Client, resume};
 use crate::server::{PANIC, Server};
@@ -172,4 +173,30 @@ async fn the_server_takes_no_more_rooms_than_it_may() {
     let (said, code) = ben.end().await;
     assert_eq!((&said[0]["code"], code), (&json!("server_full"), 4000));
     server.host("a", "ben").await;
+}
+
+#[tokio::test]
+async fn a_newer_token_is_checked_like_the_first() {
+    let server = Server::start().await;
+    let mut ben = Client::open(server.address).await;
+    ben.hello(&server.token("r", "ben", Role::Participant), None).await;
+    let other_room = server.token("s", "ben", Role::Participant);
+    let other_person = server.token("r", "eve", Role::Participant);
+    for (id, token) in [(1, "no token"), (2, &other_room), (3, &other_person)] {
+        ben.say(json!({"type": "token", "id": id, "token": token})).await;
+        let error = ben.until("error").await;
+        assert_eq!((&error["re"], &error["code"]), (&json!(id), &json!("bad_token")));
+    }
+    ben.say(json!({"type": "token", "id": 4, "token": server.token("r", "ben", Role::Participant)})).await;
+    assert_eq!(ben.until("done").await["re"], 4);
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_token() {
+    let server = Server::start().await;
+    let mut ben = Client::open(server.address).await;
+    let claims = Claims::new("r", "ben", Role::Participant, Duration::from_secs(2));
+    ben.hello(&server.tokens.sign(&claims), None).await;
+    let (said, code) = ben.end().await;
+    assert_eq!((&said.last().expect("a word")["code"], code), (&json!("token_expired"), 4006));
 }

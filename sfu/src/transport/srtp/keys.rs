@@ -3,22 +3,22 @@ use rtc_crypto::{BlockCipherAlgorithm, CryptoError, RTCCrypto};
 use super::Profile;
 
 /// What a DTLS handshake exports for SRTP (RFC 5764 section 4.2), split in two.
-pub(in crate::transport) struct KeyingMaterial {
+pub struct KeyingMaterial {
     pub(super) client: Master,
     pub(super) server: Master,
 }
 
 impl KeyingMaterial {
     /// The exporter's label.
-    pub(in crate::transport) const LABEL: &'static str = "EXTRACTOR-dtls_srtp";
+    pub const LABEL: &'static str = "EXTRACTOR-dtls_srtp";
 
     /// How many bytes to export.
-    pub(in crate::transport) fn len(profile: Profile) -> usize {
+    pub fn len(profile: Profile) -> usize {
         2 * (profile.key_len() + profile.salt_len())
     }
 
     /// Splits what was exported: both keys, then both salts, the DTLS client's first. `None` when the length is wrong.
-    pub(in crate::transport) fn split(profile: Profile, exported: &[u8]) -> Option<Self> {
+    pub fn split(profile: Profile, exported: &[u8]) -> Option<Self> {
         let (client_key, rest) = exported.split_at_checked(profile.key_len())?;
         let (server_key, rest) = rest.split_at_checked(profile.key_len())?;
         let (client_salt, server_salt) = rest.split_at_checked(profile.salt_len())?;

@@ -13,10 +13,9 @@ mod seal;
 use rtc_crypto::RTCCrypto;
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 
-pub(super) use keys::KeyingMaterial;
-pub(super) use open::Opener;
-pub use open::SrtpCounters;
-pub(super) use seal::Sealer;
+pub use keys::KeyingMaterial;
+pub use open::{Opener, SrtpCounters};
+pub use seal::Sealer;
 
 /// An SRTP protection profile (RFC 5764 section 4.1.2, RFC 7714 section 14.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

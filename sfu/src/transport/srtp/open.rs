@@ -6,7 +6,7 @@ use super::replay::ReplayWindow;
 use super::{Cipher, ENCRYPTED, RTCP_HEADER_LEN, cm, gcm, rtp_header_len, word};
 
 /// Opens what the client sends.
-pub(in crate::transport) struct Opener {
+pub struct Opener {
     cipher: Cipher,
     rtp: Streams,
     rtcp: Streams,
@@ -29,7 +29,10 @@ pub struct SrtpCounters {
 
 impl Opener {
     /// Takes the half of the keys that is the client's. At most `ssrcs` streams are told apart, and as many senders of RTCP.
-    pub(in crate::transport) fn new(
+    ///
+    /// # Errors
+    /// The provider does not have the cipher.
+    pub fn new(
         crypto: &dyn RTCCrypto,
         material: &KeyingMaterial,
         is_client: bool,
@@ -45,19 +48,19 @@ impl Opener {
     }
 
     /// Opens an SRTP packet in place. `false` when it is to be dropped; it is counted then.
-    pub(in crate::transport) fn rtp(&mut self, datagram: &mut BytesMut) -> bool {
+    pub fn rtp(&mut self, datagram: &mut BytesMut) -> bool {
         let outcome = self.try_rtp(datagram);
         self.counters.note(outcome)
     }
 
     /// Opens an SRTCP packet in place. `false` when it is to be dropped; it is counted then.
-    pub(in crate::transport) fn rtcp(&mut self, datagram: &mut BytesMut) -> bool {
+    pub fn rtcp(&mut self, datagram: &mut BytesMut) -> bool {
         let outcome = self.try_rtcp(datagram);
         self.counters.note(outcome)
     }
 
     /// What was dropped so far.
-    pub(in crate::transport) fn counters(&self) -> SrtpCounters {
+    pub fn counters(&self) -> SrtpCounters {
         self.counters
     }
 

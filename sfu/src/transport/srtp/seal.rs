@@ -4,7 +4,7 @@ use super::keys::KeyingMaterial;
 use super::{Cipher, ENCRYPTED, cm, gcm, word};
 
 /// Protects what we send.
-pub(in crate::transport) struct Sealer {
+pub struct Sealer {
     cipher: Cipher,
     /// One count for all SSRCs: it never repeats for any of them, which is all that is asked (RFC 3711 section 3.4).
     rtcp_index: u32,
@@ -12,7 +12,10 @@ pub(in crate::transport) struct Sealer {
 
 impl Sealer {
     /// Takes the half of the keys that is ours.
-    pub(in crate::transport) fn new(
+    ///
+    /// # Errors
+    /// The provider does not have the cipher.
+    pub fn new(
         crypto: &dyn RTCCrypto,
         material: &KeyingMaterial,
         is_client: bool,
@@ -23,13 +26,7 @@ impl Sealer {
 
     /// Seals the RTP packet in `buffer[start..]` and appends its tag. `None`, with `buffer` in any state, when that is no packet.
     #[inline]
-    pub(in crate::transport) fn rtp(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        start: usize,
-        header_len: usize,
-        roc: u32,
-    ) -> Option<()> {
+    pub fn rtp(&mut self, buffer: &mut Vec<u8>, start: usize, header_len: usize, roc: u32) -> Option<()> {
         let fixed = buffer.get(start..)?.first_chunk::<12>()?;
         let [_, _, sequence @ .., _, _, _, _, _, _, _, _] = fixed;
         let index = (u64::from(roc) << 16) | u64::from(u16::from_be_bytes(*sequence));
@@ -48,7 +45,7 @@ impl Sealer {
 
     /// Seals the RTCP packet in `buffer[start..]` and appends tag and index. `None`, with `buffer` in any state, when that is
     /// no packet or the indices are used up.
-    pub(in crate::transport) fn rtcp(&mut self, buffer: &mut Vec<u8>, start: usize) -> Option<()> {
+    pub fn rtcp(&mut self, buffer: &mut Vec<u8>, start: usize) -> Option<()> {
         let ssrc = word(buffer.get(start..)?, 4)?;
         let index = self.rtcp_index;
         if index >= ENCRYPTED {

@@ -40,6 +40,26 @@ test('every codec is seen as small or as large as it is asked for', async (t) =>
   }
 });
 
+test('what a browser cannot decode is said', async (t) => {
+  const server = await startServer(t);
+  const browser = await startBrowser(t);
+  const room = await makeRoom(server.url);
+  const cook = await enter(t, browser, server.url, room, 'Ana');
+  const viewer = await enter(t, browser, server.url, room, 'Ben', ['video/VP9', 'video/AV1']);
+  const publication = await publish(cook, 360, { codec: 'vp9', layers: 'L1T2' });
+  const failure = () => viewer.evaluate((id) => globalThis.room.media.failureOf(id), publication);
+  await shows(viewer, publication);
+  await until(async () => ((await failure()) === 'unsupported_codec' ? true : undefined), 'the viewer knows why it sees nothing');
+  assert.deepEqual(await viewer.evaluate(() => globalThis.problems), ['unsupported_codec']);
+  // What it can decode is shown in the same place, and the failure is over.
+  const other = await publish(cook, 360, { codec: 'vp8', layers: 'simulcast' });
+  await shows(viewer, other);
+  await resize(viewer, 360);
+  await sees(viewer, other, 'vp8', 360);
+  assert.equal(await failure(), null);
+  assert.equal(await viewer.evaluate(() => globalThis.problems.length), 1, 'said once');
+});
+
 test('what a browser cannot send is refused, and what it sends goes on', async (t) => {
   const server = await startServer(t);
   const browser = await startBrowser(t);
@@ -75,21 +95,31 @@ async function makeRoom(url) {
  * @param {string} url
  * @param {{room: string, host_key: string}} room
  * @param {string} name
+ * @param {string[]} [lacks] what this browser is to have no decoder for
  */
-async function enter(t, browser, url, { room, host_key: key }, name) {
+async function enter(t, browser, url, { room, host_key: key }, name, lacks = []) {
   const page = await openPage(t, browser);
   await page.goto(url);
-  await page.evaluate(async (ticket) => {
+  await page.evaluate(async ({ ticket, lacks }) => {
+    const { getCapabilities } = RTCRtpReceiver;
+    RTCRtpReceiver.getCapabilities = (kind) => {
+      const all = getCapabilities.call(RTCRtpReceiver, kind);
+      return { ...all, codecs: all.codecs.filter(({ mimeType }) => !lacks.includes(mimeType)) };
+    };
     const { join } = await import('/client/client.js');
     const answer = await fetch('/demo/class/token', {
       method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(ticket),
     });
     globalThis.room = await join({ token: (await answer.json()).token });
-    globalThis.room.addEventListener('problem', ({ detail }) => reportError(new Error(`${detail.message} ${detail.cause}`)));
+    globalThis.problems = [];
+    globalThis.room.addEventListener('problem', ({ detail }) => {
+      globalThis.problems.push(detail.code);
+      if (lacks.length === 0) reportError(new Error(`${detail.message} ${detail.cause}`));
+    });
     globalThis.picture = document.createElement('video');
     Object.assign(globalThis.picture, { autoplay: true, muted: true });
     document.body.replaceChildren(globalThis.picture);
-  }, { room, key, name, identity: name });
+  }, { ticket: { room, key, name, identity: name }, lacks });
   return page;
 }
 

@@ -216,7 +216,18 @@ export async function seesAndHears(page, others) {
 }
 
 /**
- * A wire to the server for everything over TCP, which can be cut and joined again. Media goes past it.
+ * Waits until so much has come to this page that it counts on more.
+ * @param {import('playwright-core').Page} page
+ */
+export async function flows(page) {
+  await until(async () => {
+    const packets = await page.evaluate(async () => (await globalThis.room.stats()).transport?.packetsReceived);
+    return packets > 500 ? true : undefined;
+  }, 'packets flow');
+}
+
+/**
+ * A wire to the server for everything over TCP, which can be cut and joined again, or fall silent. Media goes past it.
  * @param {import('node:test').TestContext} t
  * @param {number} port of the server
  */
@@ -257,6 +268,10 @@ export async function openWire(t, port) {
     },
     join() {
       whole = true;
+    },
+    /** What is connected now hears nothing more, not even that it is gone; what comes later does. */
+    silence() {
+      for (const end of ends) end.unpipe().pause();
     },
   };
 }

@@ -1,5 +1,11 @@
 //! Sessions that are opened over HTTP.
 
+use simmer_sfu::codec::Codec;
+use simmer_sfu::id::{Mid, PublicationId};
+use simmer_sfu::message::{DisconnectReason, Event as CoreEvent};
+use simmer_sfu::sink::Publication as CorePublication;
+use simmer_sfu::view::{AudioWish as CoreAudioWish, VideoSource};
+
 use super::*;
 
 const PUBLISH: &str = include_str!("../../../../sfu/src/sdp/fixtures/obs_whip.sdp");
