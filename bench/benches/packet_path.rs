@@ -101,7 +101,6 @@ fn read_transport_feedback(bencher: Bencher<'_, '_>, packets: u16) {
     });
 }
 
-#[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
 fn transport_feedback(packets: u16) -> Vec<u8> {
     let mut recorder = ArrivalRecorder::default();
     let mut now = Instant::now();
