@@ -116,18 +116,19 @@ fn only_slots_that_show_the_same_publisher_throughout_are_measured() {
     let (mut subscriber, packets, now, flows) = bed();
     subscriber.set_slots(now, &[("0".into(), Some(0))]);
     subscriber.open_window();
-    for packet in packets.iter().filter(|packet| packet.header.sequence_number != 40) {
+    let (last, others) = packets.split_last().expect("packets");
+    for packet in others.iter().filter(|packet| packet.header.sequence_number != 40) {
         subscriber.handle_rtp(now, packet, &mut Meters::new());
     }
     let sent = flows.flow(0, MediaKind::Video).expect("its flow").measured();
     let (video, audio) = subscriber.delivery();
-    assert_eq!((video.expected, video.received), (sent, sent - 1));
+    assert_eq!((video.expected, video.received), (sent, sent - 2));
     assert_eq!((video.streams, video.whole, audio), (1, 1, Delivery::default()));
     subscriber.set_slots(now, &[("0".into(), None)]);
     subscriber.set_slots(now, &[("0".into(), Some(0))]);
     assert_eq!(subscriber.delivery().0.expected, 0, "it was somebody else's for a while");
     // After that the server's clock may stand elsewhere.
-    let mut later = packets[packets.len() - 1].clone();
+    let mut later = last.clone();
     later.header.timestamp = later.header.timestamp.wrapping_add(4711);
     subscriber.handle_rtp(now, &later, &mut Meters::new());
     assert_eq!(subscriber.streams().0.timestamp_breaks, 0);
