@@ -4,7 +4,7 @@ CARGO ?= cargo
 JS := signaling/js
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench attack-report media-report fuzz
+.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench bench-steps attack-report media-report fuzz
 
 run:
 	.ci/install build
@@ -59,6 +59,13 @@ bench:
 	.ci/install build
 	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
 	.ci/bench-figures "$(abspath $(TARGET))/release"
+
+# What each step of a packet's way takes: times of the steps, then instructions of all of it, which two commits can be compared by.
+bench-steps:
+	.ci/install build instructions
+	$(CARGO) bench -p simmer-bench --bench packet_path --locked
+	$(CARGO) build --release -p simmer-bench --example fan_out --locked
+	.ci/count-instructions "$(abspath $(TARGET))/release/examples/fan_out"
 
 # What a real Chromium sees of the promises of media over bad lines: target/media-report/report.md, five minutes.
 # MEDIA_REPORT=--strict fails when one is missed, MEDIA_REPORT="rate-steps blackout" plays these only.
