@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use crate::bandwidth::{Bitrate, Claim, Rung, share};
+use crate::bandwidth::{Bitrate, Claim, Restraint, Rung, share};
 use crate::codec::Kind;
 use crate::message::Event;
 use crate::shard::Shard;
@@ -89,6 +89,16 @@ impl<T: Transport> Shard<T> {
         if told {
             self.tell_slots(index);
         }
+    }
+
+    /// The client is reached at another address: nobody waits for what the line that is gone did not carry.
+    pub(super) fn moved(&mut self, now: Instant, index: usize) {
+        let participant = &mut self.participants[index];
+        participant.downlink.moved();
+        for slot in &mut participant.slots {
+            slot.allotment.restraint = Restraint::default();
+        }
+        self.allocate(now, index, Replay::Allowed);
     }
 
     /// Decides anew where that may lead to something else than the last time.

@@ -204,6 +204,14 @@ impl Downlink {
         at_tick && !self.satisfied || estimate < then * 0.98 || estimate > then * 1.02
     }
 
+    /// The client is reached another way from now on: what is known of its line is a guess once more.
+    pub(super) fn moved(&mut self) {
+        self.first_sent = None;
+        self.tries_until = None;
+        self.overuse = None;
+        self.short_since = None;
+    }
+
     /// Whether the estimate stands on feedback, and on more than the first moments.
     pub(super) fn is_known(&self, now: Instant) -> bool {
         self.is_told() && self.has_sent_for(now, FIRST_MOMENTS)

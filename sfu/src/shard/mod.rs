@@ -142,9 +142,14 @@ impl<T: Transport> Shard<T> {
         self.current = Some(index);
         let participant = &mut self.participants[index];
         let Some(transport) = &mut participant.transport else { return };
+        let before = transport.destination();
         let incoming = transport.handle_datagram(now, from, &mut datagram);
+        let moved = before.is_some_and(|before| transport.destination().is_some_and(|now| now != before));
         if incoming != Incoming::Rtp {
             self.pass_on(now, |_, _| {});
+        }
+        if moved {
+            self.moved(now, index);
         }
         match incoming {
             Incoming::Nothing => self.after_transport(now, index),

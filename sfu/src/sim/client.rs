@@ -218,6 +218,12 @@ impl Client {
         self.scheme.map_or(sdp.clone(), |scheme| svc::offer(&sdp, scheme))
     }
 
+    /// From now on it is somewhere else, and checks from there.
+    pub(super) fn move_to(&mut self, now: Instant, address: SocketAddr) {
+        self.address = address;
+        self.next_check = Some(now);
+    }
+
     /// Takes the answer: from here on it checks the connection and watches its slots.
     ///
     /// # Panics

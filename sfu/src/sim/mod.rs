@@ -134,6 +134,16 @@ impl World {
         self.network.set_line(down(number), line);
     }
 
+    /// A client goes over to another network with lines like this; what is under way to where it was is lost. Once for each client.
+    pub fn move_away(&mut self, number: usize, line: Line) {
+        let address = SocketAddr::new(up(number).ip(), up(number).port() + MOVED);
+        self.network.set_line(address, line.clone());
+        self.network.set_line(SocketAddr::new(DOWN.into(), address.port()), line);
+        if let Some(Some(client)) = self.clients.get_mut(number) {
+            client.move_to(self.now, address);
+        }
+    }
+
     /// Puts a client behind the same bottleneck as another.
     pub fn share_down(&mut self, number: usize, other: usize) {
         self.network.share_line(down(number), down(other));
@@ -275,4 +285,6 @@ fn down(number: usize) -> SocketAddr {
 }
 
 const SERVER: ([u8; 4], u16) = ([127, 0, 0, 1], 7443);
+/// Between a client's ports.
+const MOVED: u16 = 20_000;
 const DOWN: [u8; 4] = [127, 0, 0, 2];

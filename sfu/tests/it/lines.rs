@@ -331,3 +331,24 @@ fn what_nobody_sees_is_not_sent_and_is_back_when_wanted() {
     assert!(sharp.is_some_and(|after| after <= ms(340)), "RTT and 300 ms: {sharp:?}");
     assert!(freezes(&pictures).is_empty(), "the smaller one is shown meanwhile: {:?}", freezes(&pictures));
 }
+
+#[test]
+fn whoever_comes_back_from_another_network_sees_at_once() {
+    for seed in SEEDS {
+        let mut world = World::new(seed);
+        (0..3).for_each(|_| _ = world.join_natural(&[720, 360, 180], 0, narrow(seed, 5000)));
+        let viewer = world.join_natural(&[], 3, narrow(seed, 250));
+        world.run_for(seconds(8));
+        let gone = Line { loss: 1.0, ..Line::default() };
+        world.network.set_line(world.client(viewer).address, gone.clone());
+        world.set_down(viewer, gone);
+        world.run_for(ms(2_400));
+        let back = world.now;
+        world.move_away(viewer, narrow(seed, 5000));
+        world.run_for(seconds(10));
+        for slot in &world.client(viewer).slots {
+            let first = since(&slot.shown(), back).first().map(|picture| picture.at - back);
+            assert!(first.is_some_and(|first| first <= ms(500)), "seed {seed}: {first:?}");
+        }
+    }
+}
