@@ -265,6 +265,9 @@ impl<T: Transport> Shard<T> {
         let mut queue = std::mem::take(&mut self.queue);
         for index in queue.drain(..) {
             self.hand_out(index, &mut send);
+            if let Some(participant) = self.participants.get_mut(index) {
+                participant.downlink.outbox.trim();
+            }
         }
         self.queue = queue;
         self.handed_out = self.counters.bytes_forwarded;

@@ -34,6 +34,13 @@ impl Outbox {
         self.sizes.is_empty()
     }
 
+    /// Gives back memory that only a rare burst needs, such as the packets since a key frame for who has just come.
+    pub(crate) fn trim(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES {
+            *self = Self::default();
+        }
+    }
+
     /// Hands every run to `send`, in order, and is empty after it; the memory is kept.
     pub(crate) fn drain(&mut self, mut send: impl FnMut(Run<'_>)) {
         let mut rest = &self.bytes[..];
@@ -59,6 +66,8 @@ impl Outbox {
     }
 }
 
+/// A few packets.
+const KEPT_BYTES: usize = 32 * 1024;
 /// What Linux takes in one GSO send (`UDP_MAX_SEGMENTS`).
 const MAX_SEGMENTS: usize = 64;
 /// The largest UDP payload, with room for an IPv6 header.
@@ -94,6 +103,22 @@ mod tests {
     fn a_run_stays_within_what_one_send_takes() {
         assert_eq!(runs(&[10; 65]), [(640, 10), (10, 10)]);
         assert_eq!(runs(&[1200; 60]), [(54 * 1200, 1200), (6 * 1200, 1200)]);
+    }
+
+    #[test]
+    fn the_memory_of_a_burst_is_given_back_and_that_of_a_few_packets_kept() {
+        for (size, kept) in [(10_000, true), (40_000, false)] {
+            let mut outbox = Outbox::default();
+            outbox.push(|buffer, start| {
+                buffer.resize(start + size, 7);
+                true
+            });
+            outbox.trim();
+            assert_eq!(outbox.bytes.len(), size, "what is in it stays");
+            outbox.drain(|_| {});
+            outbox.trim();
+            assert_eq!(outbox.bytes.capacity() >= size, kept);
+        }
     }
 
     #[test]
