@@ -252,7 +252,7 @@ impl Findings {
     }
 
     fn bench_cost(&self) -> BenchCost {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let processors = crate::measure::processors();
         let Some(window) = self.window else { return BenchCost { processors, ..BenchCost::default() } };
         let cpu_us = window.after.bench.cpu_us.saturating_sub(window.before.bench.cpu_us) as f64;
         let busiest = self.results.iter().map(|result| result.busy).fold(0.0, f64::max);

@@ -4,6 +4,17 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
+/// The processors of the machine, whichever of them this process may use: the server may use others.
+pub fn processors() -> usize {
+    let counted = std::fs::read_to_string("/proc/stat").map_or(0, |stat| count_processors(&stat));
+    if counted > 0 { counted } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}
+
+fn count_processors(stat: &str) -> usize {
+    let numbered = |name: &str| name.starts_with(|first: char| first.is_ascii_digit());
+    stat.lines().filter(|line| line.strip_prefix("cpu").is_some_and(numbered)).count()
+}
+
 /// A process's processor time and memory at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessUsage {
@@ -91,6 +102,11 @@ const CLOCK_TICKS: u64 = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processors_are_counted_by_their_lines() {
+        assert_eq!(count_processors("cpu  9 0 9\ncpu0 5 0 5\ncpu1 4 0 4\nintr 7\ncpus 3\n"), 2);
+    }
 
     #[test]
     fn a_process_is_read_whatever_its_name() {

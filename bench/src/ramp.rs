@@ -195,7 +195,7 @@ pub async fn run(args: RampArgs) -> Result<RampReport> {
     load.quiet();
     load.finish(None, interrupted).await?;
     ensure!(!steps.is_empty(), "the search ended before anything was measured");
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let processors = crate::measure::processors();
     let saturation = saturation(&steps, processors);
     let held = steps.iter().filter(|step| step.passed.is_empty()).map(|step| step.members).max().unwrap_or(0);
     let mut warnings = Vec::new();
