@@ -132,6 +132,7 @@ impl World {
             parts: 2,
             natural: edit & 16 != 0,
             feedback: edit & 32 != 0,
+            mute: false,
         };
         let mut sdp = Client::new(plan, address(client)).offer();
         match edit & 7 {
