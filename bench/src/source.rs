@@ -4,6 +4,8 @@
 //! 0 index (RFC 7741 section 4.2), a frame header that says key or delta frame (RFC 6386 section 9.1). Nothing in
 //! it can be decoded to a picture.
 
+mod pace;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::clock::Clock;
 use crate::mark::Mark;
+use pace::Pace;
 
 /// What a stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,8 +77,8 @@ pub struct VideoConfig {
 
 /// A stream of VP8-shaped packets.
 ///
-/// Frames are split into packets whose sizes differ by one byte at most, the smaller ones first, and leave in
-/// groups every 5 ms at 2.5 times the bitrate, as Chromium's do. There is a key frame at the beginning, after
+/// Frames are split into packets whose sizes differ by one byte at most, the smaller ones first, and leave one soon
+/// after the other, as Chromium's do. There is a key frame at the beginning, after
 /// [`VideoSource::request_key_frame`] and every 10 s.
 #[derive(Debug)]
 pub struct VideoSource {
@@ -90,7 +93,7 @@ pub struct VideoSource {
     key_wanted: bool,
     last_key_frame: Option<Instant>,
     debt: i64,
-    pacer_free: Instant,
+    pace: Pace,
 }
 
 impl VideoSource {
@@ -109,7 +112,7 @@ impl VideoSource {
             key_wanted: true,
             last_key_frame: None,
             debt: 0,
-            pacer_free: start,
+            pace: Pace::new(config.seed),
         }
     }
 
@@ -162,15 +165,14 @@ impl VideoSource {
         let (base, longer) = (size / count, size % count);
         let ticks = u64::from(self.frame) * VIDEO_CLOCK / u64::from(self.config.fps);
         let timestamp = self.first_timestamp.wrapping_add(ticks as u32);
+        let mut due = frame_due;
         for index in 0..count {
             let len = base + usize::from(index >= count - longer);
-            let free = self.pacer_free.max(frame_due);
-            let group = free.saturating_duration_since(self.start).as_nanos() / PACER_GROUP.as_nanos();
-            let due = self.start + PACER_GROUP * u32::try_from(group).unwrap_or(u32::MAX);
-            let wire_ns = len as u64 * 8 * 1_000_000_000 * 2 / (u64::from(self.config.bitrate_bps) * 5);
-            self.pacer_free = free + Duration::from_nanos(wire_ns);
+            if index > 0 {
+                due += self.pace.gap();
+            }
             self.queue.push_back(Planned {
-                due: due.max(frame_due),
+                due,
                 timestamp,
                 frame: self.frame,
                 key,
@@ -332,7 +334,6 @@ const DESCRIPTOR_LEN: usize = 6;
 const MAX_PACKET: usize = 1130;
 const MIN_PACKET: usize = 10 + Mark::LEN;
 const PICTURE_ID_MASK: u16 = 0x7fff;
-const PACER_GROUP: Duration = Duration::from_millis(5);
 const KEY_FRAME_INTERVAL: Duration = Duration::from_secs(10);
 const KEY_FRAME_SPACING: Duration = Duration::from_millis(300);
 const AUDIO_FRAME: Duration = Duration::from_millis(20);

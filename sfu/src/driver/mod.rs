@@ -226,7 +226,7 @@ impl Worker {
             if self.shard.poll_timeout().is_some_and(|at| at <= now) {
                 self.shard.guarded(now, |shard, now| shard.handle_timeout(now));
             }
-            self.transmit(now);
+            self.transmit_unless_more_comes(now);
             while let Some(event) = self.shard.poll_event() {
                 (self.on_event)(event);
             }
@@ -240,9 +240,10 @@ impl Worker {
         }
     }
 
-    fn timeout(&self) -> Duration {
-        match self.shard.poll_timeout() {
-            Some(at) => at.saturating_duration_since(Instant::now()).min(TICK),
+    fn timeout(&mut self) -> Duration {
+        let now = Instant::now();
+        match self.shard.poll_timeout().into_iter().chain(self.shard.waits(now)).min() {
+            Some(at) => at.saturating_duration_since(now).min(TICK),
             None => TICK,
         }
     }
@@ -255,7 +256,7 @@ impl Worker {
             match self.socket.receive() {
                 Ok(count) => self.handle(now, count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.transmit(now);
+                    self.transmit_unless_more_comes(now);
                     return false;
                 }
                 // An ICMP error of an earlier send comes back here and means nothing for the next datagram.
@@ -289,6 +290,12 @@ impl Worker {
                 self.transmit(now);
                 self.socket.settle();
             }
+        }
+    }
+
+    fn transmit_unless_more_comes(&mut self, now: Instant) {
+        if self.shard.waits(now).is_none() {
+            self.transmit(now);
         }
     }
 

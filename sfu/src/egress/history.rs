@@ -152,7 +152,7 @@ impl SentHistory {
         }
         let at = self.at(sent.sequence);
         let place = &mut self.entries[at];
-        if place.is_none_or(|kept| kept.sent.sequence <= sent.sequence) {
+        if place.as_ref().is_none_or(|kept| kept.sent.sequence <= sent.sequence) {
             *place = Some(Entry { sent, bytes: bytes as u32, at: now, resent: None, copies: 0 });
         }
         self.highest = self.highest.max(Some(sent.sequence));
@@ -231,14 +231,15 @@ impl SentHistory {
     /// Where a number is, or would be.
     #[inline]
     fn at(&self, sequence: u64) -> usize {
-        (sequence % self.entries.len().max(1) as u64) as usize
+        // Their count is a power of two, or none.
+        sequence as usize & self.entries.len().wrapping_sub(1)
     }
 
     /// Whether a new number takes the place of one that may still be asked for, and there could be more places.
     #[inline]
     fn drives_out(&self, now: Instant, sequence: u64) -> bool {
-        let kept = self.entries[self.at(sequence)];
-        let young = |kept: Entry| now.saturating_duration_since(kept.at) <= DEADLINE;
+        let young = |kept: &Entry| now.saturating_duration_since(kept.at) <= DEADLINE;
+        let kept = self.entries[self.at(sequence)].as_ref();
         self.entries.len() < MOST_SENT
             && kept.is_some_and(|kept| kept.sent.sequence < sequence && young(kept))
     }

@@ -93,7 +93,7 @@ impl<T: Transport> Shard<T> {
         }
     }
 
-    fn publication_at(&mut self, publisher: usize, at: usize) -> Option<&mut PublicationState> {
+    pub(super) fn publication_at(&mut self, publisher: usize, at: usize) -> Option<&mut PublicationState> {
         self.participants.get_mut(publisher)?.publications.get_mut(at)
     }
 

@@ -37,12 +37,13 @@ mod viewing;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
+use crate::codec::Kind;
 use crate::config::Limits;
 use crate::counters::Counters;
 use crate::id::{ParticipantId, PublicationId, RoomId, Ssrc};
@@ -287,6 +288,24 @@ impl<T: Transport> Shard<T> {
         self.counters.bytes_forwarded - self.handed_out
     }
 
+    /// Until when what is to be sent should wait for the rest of a picture, which is on its way; `None` when it is to be sent now, which is to be
+    /// asked again whenever something came. A picture is never later for it: its last packet waits for nothing. Who sends a picture's packets
+    /// apart is not waited for.
+    pub fn waits(&mut self, now: Instant) -> Option<Instant> {
+        let ((publisher, at), until) = self.burst.unfinished()?;
+        let publication = self.publication_at(publisher, at)?;
+        if publication.info.codec.kind() == Kind::Audio
+            || publication.comes_apart.is_some_and(|until| until > now)
+        {
+            return None;
+        }
+        if until <= now {
+            publication.comes_apart = Some(now + COMES_APART);
+            return None;
+        }
+        Some(until)
+    }
+
     /// Next thing the embedder should know.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -496,4 +515,6 @@ impl<T: Transport> Shard<T> {
 /// Addresses that one participant may be bound to at once; the one bound first goes.
 const MAX_ADDRESSES: usize = 16;
 /// The finest grain of timers.
-const MIN_TURN: std::time::Duration = std::time::Duration::from_millis(1);
+const MIN_TURN: Duration = Duration::from_millis(1);
+/// For so long the packets of whoever sends those of a picture apart leave as they come.
+const COMES_APART: Duration = Duration::from_secs(1);

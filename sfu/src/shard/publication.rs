@@ -31,6 +31,8 @@ pub(super) struct PublicationState {
     /// Who gets it: participant's index, slot's index.
     pub(super) subscribers: Vec<(usize, usize)>,
     pub(super) saving: Saving,
+    /// Until then the rest of a picture is not worth waiting for: it was, in vain.
+    pub(super) comes_apart: Option<Instant>,
 }
 
 /// One RTP stream of a publication.
@@ -131,6 +133,7 @@ impl PublicationState {
             saving: Saving::new(encodings.len()),
             encodings,
             subscribers: Vec::new(),
+            comes_apart: None,
         }
     }
 

@@ -88,3 +88,45 @@ fn what_comes_at_once_leaves_as_if_it_had_come_one_by_one() {
         assert!(fewer * 3 < one_by_one, "seed {seed}: {fewer} sends instead of {one_by_one}");
     }
 }
+
+/// Takes so many of a picture's eight packets; until when what there is waits then.
+fn take(room: &mut Broadcast, packets: usize) -> Option<Duration> {
+    for _ in 0..packets {
+        let datagram = room.datagram();
+        room.take(datagram);
+    }
+    room.shard.waits(room.now).map(|until| until - room.now)
+}
+
+#[test]
+fn what_there_is_waits_for_the_rest_of_its_picture_and_no_longer() {
+    let mut room = Broadcast::new(5, PlainContext::default());
+    let mut sent = Sent::default();
+    assert_eq!(room.shard.waits(room.now), None, "there is nothing");
+    for packets in 1..7 {
+        assert_eq!(take(&mut room, packets), Some(Duration::from_millis(1)));
+        room.now += Duration::from_micros(900);
+        assert_eq!(take(&mut room, 7 - packets), Some(Duration::from_micros(100)));
+        assert_eq!(take(&mut room, 1), None, "it is whole");
+        sent.collect(&mut room);
+        assert_eq!(room.shard.waits(room.now), None, "it has left");
+    }
+    // A command is not kept waiting for a picture.
+    assert!(take(&mut room, 3).is_some());
+    room.shard.handle_message(room.now, view(1, false));
+    assert_eq!(room.shard.waits(room.now), None);
+}
+
+#[test]
+fn whose_packets_come_apart_is_not_waited_for_again_at_once() {
+    let mut room = Broadcast::new(5, PlainContext::default());
+    assert!(take(&mut room, 3).is_some());
+    room.now += Duration::from_millis(1);
+    assert_eq!(room.shard.waits(room.now), None, "the rest is late");
+    room.shard.poll_transmit(room.now, |_, _| {});
+    room.now += Duration::from_millis(900);
+    assert_eq!(take(&mut room, 3), None);
+    room.shard.poll_transmit(room.now, |_, _| {});
+    room.now += Duration::from_millis(101);
+    assert!(take(&mut room, 1).is_some(), "it is tried once more");
+}
