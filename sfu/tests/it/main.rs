@@ -22,3 +22,4 @@ mod talk;
 mod transport;
 mod views;
 mod voices;
+mod workers;
