@@ -13,8 +13,8 @@
 mod door;
 mod gathering;
 mod heard;
-mod placement;
-mod routes;
+pub(crate) mod placement;
+pub(crate) mod routes;
 mod socket;
 mod worker;
 

@@ -9,7 +9,7 @@ use crate::id::{ParticipantId, RoomId};
 use crate::message::Command;
 
 /// Where every room and every participant is. As large as what the embedder has joined and not left.
-pub(super) struct Placement {
+pub(crate) struct Placement {
     rooms: HashMap<RoomId, Place>,
     participants: HashMap<ParticipantId, RoomId>,
     /// Per worker, how many rooms and participants were given to it.
@@ -26,7 +26,7 @@ struct Place {
 
 /// Who is to handle a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Addressee {
+pub(crate) enum Addressee {
     /// This worker.
     Worker(usize),
     /// Each of them.
@@ -37,21 +37,32 @@ pub(super) enum Addressee {
 
 /// What a worker has handled that a room may end with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Handled {
+pub(crate) enum Handled {
     /// A participant is gone.
     Left(ParticipantId),
     /// A room's sink was set, or taken away.
     Sink(RoomId, bool),
 }
 
+impl Handled {
+    /// What a room may end with once this command has been handled.
+    pub(crate) fn by(command: &Command) -> Option<Self> {
+        match command {
+            Command::Leave { participant } => Some(Self::Left(*participant)),
+            Command::SetSink { room, sink } => Some(Self::Sink(*room, sink.is_some())),
+            _ => None,
+        }
+    }
+}
+
 impl Placement {
     /// Nothing is placed yet on so many workers.
-    pub(super) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize) -> Self {
         Self { rooms: HashMap::new(), participants: HashMap::new(), given: vec![0; workers] }
     }
 
     /// Who handles a command that is about to be queued. `load` tells how many packets a second a worker forwards.
-    pub(super) fn place(&mut self, command: &Command, load: impl Fn(usize) -> u64) -> Addressee {
+    pub(crate) fn place(&mut self, command: &Command, load: impl Fn(usize) -> u64) -> Addressee {
         match command {
             Command::Join { room, participant } => {
                 if let Some(room) = self.participants.get(participant) {
@@ -84,7 +95,7 @@ impl Placement {
     }
 
     /// A command that was placed could not be queued.
-    pub(super) fn take_back(&mut self, command: &Command) {
+    pub(crate) fn take_back(&mut self, command: &Command) {
         match command {
             Command::Join { participant, .. } => self.handled(Handled::Left(*participant)),
             Command::SetSink { room, .. } => {
@@ -98,7 +109,7 @@ impl Placement {
     }
 
     /// A worker has handled something that a room may end with.
-    pub(super) fn handled(&mut self, what: Handled) {
+    pub(crate) fn handled(&mut self, what: Handled) {
         match what {
             Handled::Left(participant) => {
                 let Some(room) = self.participants.remove(&participant) else { return };
@@ -118,7 +129,8 @@ impl Placement {
         }
     }
 
-    fn worker_with(&self, participant: ParticipantId) -> Addressee {
+    /// Who has a participant.
+    pub(crate) fn worker_with(&self, participant: ParticipantId) -> Addressee {
         self.participants.get(&participant).map_or(Addressee::Nobody, |room| self.worker_of(*room))
     }
 

@@ -10,7 +10,7 @@ use crate::id::ShardIndex;
 ///
 /// A check names its shard. Everything else goes where an authenticated check from the same address went; from an address without one
 /// it stays here, where it is unknown and dropped.
-pub(super) struct Routes {
+pub(crate) struct Routes {
     own: ShardIndex,
     shards: usize,
     elsewhere: HashMap<SocketAddr, Route>,
@@ -26,23 +26,23 @@ struct Route {
 
 impl Routes {
     /// Those of one shard's worker, of so many.
-    pub(super) fn new(own: ShardIndex, shards: usize) -> Self {
+    pub(crate) fn new(own: ShardIndex, shards: usize) -> Self {
         Self { own, shards, elsewhere: HashMap::new(), swept: None }
     }
 
     /// Whose a check for this user fragment is.
-    pub(super) fn of_check(&self, ufrag: &[u8]) -> ShardIndex {
+    pub(crate) fn of_check(&self, ufrag: &[u8]) -> ShardIndex {
         ShardIndex::of_ufrag(ufrag).filter(|shard| shard.index() < self.shards).unwrap_or(self.own)
     }
 
     /// Whose anything else from an address is.
-    pub(super) fn of_address(&self, now: Instant, from: SocketAddr) -> ShardIndex {
+    pub(crate) fn of_address(&self, now: Instant, from: SocketAddr) -> ShardIndex {
         let route = self.elsewhere.get(&from).filter(|route| !route.is_stale(now));
         route.map_or(self.own, |route| route.shard)
     }
 
     /// A shard has authenticated a check that came from this address to this worker.
-    pub(super) fn learn(&mut self, now: Instant, from: SocketAddr, shard: ShardIndex) {
+    pub(crate) fn learn(&mut self, now: Instant, from: SocketAddr, shard: ShardIndex) {
         if shard == self.own {
             self.elsewhere.remove(&from);
             return;

@@ -15,7 +15,7 @@ use super::routes::Routes;
 use super::socket::MediaSocket;
 use crate::counters::WorkerCounters;
 use crate::id::ShardIndex;
-use crate::message::{Command, DisconnectReason, Event};
+use crate::message::{DisconnectReason, Event};
 use crate::shard::Shard;
 use crate::transport::{RtcTransport, Transport};
 
@@ -98,7 +98,7 @@ impl Worker {
     fn obey(&mut self, now: Instant) {
         while let Ok(command) = self.inbox.commands.try_recv() {
             if self.placement.is_some() {
-                self.rest.handled.extend(ending(&command));
+                self.rest.handled.extend(Handled::by(&command));
             }
             self.shard.guarded(now, |shard, now| shard.handle_message(now, command));
         }
@@ -298,15 +298,6 @@ impl Worker {
         self.rest.totals.participants = counters.participants;
         self.rest.totals.packets_forwarded = forwarded;
         *self.door().totals.lock().unwrap_or_else(PoisonError::into_inner) = (counters, self.rest.totals);
-    }
-}
-
-/// What a room may end with once this command has been handled.
-fn ending(command: &Command) -> Option<Handled> {
-    match command {
-        Command::Leave { participant } => Some(Handled::Left(*participant)),
-        Command::SetSink { room, sink } => Some(Handled::Sink(*room, sink.is_some())),
-        _ => None,
     }
 }
 

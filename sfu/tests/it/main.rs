@@ -17,6 +17,7 @@ mod repairs;
 mod repeat;
 mod restart;
 mod roles;
+mod shards;
 mod simulation;
 mod talk;
 mod transport;
