@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         advertise: vec![Ipv4Addr::LOCALHOST.into()],
+        workers: 1,
         limits: Limits::default(),
     };
     let sfu = Sfu::start(config, Box::new(move |event| drop(events.send(event))))?;

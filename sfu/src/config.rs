@@ -10,6 +10,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The addresses told to clients, as host candidates on the media port, the preferred one first. Never empty.
     pub advertise: Vec<IpAddr>,
+    /// Threads that forward, each with a socket on the one media port: 1 to 64, best one for each processor that media may use. A room is
+    /// on one of them.
+    pub workers: usize,
     /// The limits.
     pub limits: Limits,
 }

@@ -49,3 +49,49 @@ pub struct Counters {
     /// Commands dropped because the core's inbox was full.
     pub commands_dropped: u64,
 }
+
+impl Counters {
+    /// Those of two shards together.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self {
+            participants: self.participants + other.participants,
+            publications: self.publications + other.publications,
+            datagrams_received: self.datagrams_received + other.datagrams_received,
+            datagrams_unknown: self.datagrams_unknown + other.datagrams_unknown,
+            packets_received: self.packets_received + other.packets_received,
+            payload_bytes_received: self.payload_bytes_received + other.payload_bytes_received,
+            packets_discarded: self.packets_discarded + other.packets_discarded,
+            packets_forwarded: self.packets_forwarded + other.packets_forwarded,
+            bytes_forwarded: self.bytes_forwarded + other.bytes_forwarded,
+            packets_retransmitted: self.packets_retransmitted + other.packets_retransmitted,
+            retransmissions_refused: self.retransmissions_refused + other.retransmissions_refused,
+            nacks_sent: self.nacks_sent + other.nacks_sent,
+            packets_repaired: self.packets_repaired + other.packets_repaired,
+            keyframes_requested: self.keyframes_requested + other.keyframes_requested,
+            pictures_from_history: self.pictures_from_history + other.pictures_from_history,
+            packets_probing: self.packets_probing + other.packets_probing,
+            messages_received: self.messages_received + other.messages_received,
+            messages_sent: self.messages_sent + other.messages_sent,
+            messages_dropped: self.messages_dropped + other.messages_dropped,
+            data_refused: self.data_refused + other.data_refused,
+            datagrams_unsent: self.datagrams_unsent + other.datagrams_unsent,
+            commands_dropped: self.commands_dropped + other.commands_dropped,
+        }
+    }
+}
+
+/// What one worker has done since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct WorkerCounters {
+    /// Gauge: participants it has now.
+    pub participants: u64,
+    /// Datagrams received on its socket, whosever they were.
+    pub datagrams_received: u64,
+    /// Datagrams that were for another worker's participants and were handed over to it.
+    pub datagrams_handed_over: u64,
+    /// Datagrams for another worker that were dropped, since that one has too many waiting.
+    pub datagrams_dropped: u64,
+    /// RTP packets sent to subscribers for the first time.
+    pub packets_forwarded: u64,
+}

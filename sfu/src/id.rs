@@ -18,6 +18,39 @@ impl fmt::Display for ParticipantId {
     }
 }
 
+/// One of the shards of a core, 0 to 63: as many as one character of an ICE user fragment can name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct ShardIndex(u8);
+
+impl ShardIndex {
+    /// How many shards there can be.
+    pub const MOST: usize = 64;
+
+    /// The shard with this number; `None` from [`MOST`](Self::MOST) on.
+    pub fn new(index: usize) -> Option<Self> {
+        u8::try_from(index).ok().filter(|_| index < Self::MOST).map(Self)
+    }
+
+    /// Its number.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// What this shard's user fragments begin with: an `ice-char` (RFC 8839 section 5.4).
+    pub fn letter(self) -> char {
+        char::from(ICE_CHARS[self.index() % Self::MOST])
+    }
+
+    /// The shard that made a local user fragment. A claim: the fragment may be anybody's.
+    pub fn of_ufrag(ufrag: &[u8]) -> Option<Self> {
+        let letter = ufrag.first()?;
+        ICE_CHARS.iter().position(|known| known == letter).and_then(Self::new)
+    }
+}
+
+/// The characters of ICE credentials (RFC 8839 section 5.4); each is worth 6 bits.
+pub(crate) const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// A published track: whose it is, and the how-manieth of theirs. Never used again once unpublished.
 ///
 /// Written as `<participant, 16 hex digits>-<index>`.
@@ -133,6 +166,20 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         for bad in ["", "-", "ab-3", "00000000000000ab", "00000000000000ab-", "00000000000000ab-65536"] {
             assert_eq!(bad.parse::<PublicationId>(), Err(InvalidId), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_user_fragment_names_its_shard() {
+        for index in 0..ShardIndex::MOST {
+            let shard = ShardIndex::new(index).expect("one of 64");
+            let ufrag = format!("{}abc", shard.letter());
+            assert_eq!(ShardIndex::of_ufrag(ufrag.as_bytes()), Some(shard));
+            assert_eq!(shard.index(), index);
+        }
+        assert_eq!(ShardIndex::new(ShardIndex::MOST), None);
+        for nobodys in [&b""[..], b":", b"-x", &[0xff]] {
+            assert_eq!(ShardIndex::of_ufrag(nobodys), None);
         }
     }
 

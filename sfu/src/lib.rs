@@ -29,6 +29,6 @@ pub mod transport;
 pub mod view;
 
 pub use config::{Config, Limits};
-pub use counters::Counters;
+pub use counters::{Counters, WorkerCounters};
 pub use driver::{SendError, Sfu, StartError};
 pub use shard::{Run, Shard, ShardConfig};

@@ -31,7 +31,8 @@ impl Host {
         let listener = TcpListener::bind(address).await.context("the HTTP port")?;
         let address = listener.local_addr()?;
         let (events, mut told) = unbounded_channel();
-        let config = Config { listen: address, advertise: vec![address.ip()], limits: Limits::default() };
+        let config =
+            Config { listen: address, advertise: vec![address.ip()], workers: 1, limits: Limits::default() };
         let sfu = Sfu::start(config, Box::new(move |event| drop(events.send(event))))?;
         let room = Arc::new(Mutex::new(Room::default()));
         let told_room = room.clone();

@@ -1,33 +1,45 @@
-//! The thin shell around a shard: a thread, a socket, a clock.
+//! The thin shell around the shards: threads, sockets, a clock.
 //!
-//! The worker sleeps until there is a datagram, a command or a timer, reads the clock once, lets the shard handle what came,
+//! A worker sleeps until there is a datagram, a command or a timer, reads the clock once, lets its shard handle what came,
 //! and sends what it left. Everything that decides anything is in the shard.
+//!
+//! Workers share nothing but a port. `placement` gives each room to one of them; `routes` knows which of them a datagram is for, since the
+//! system, which chooses the socket, does not; `door` is where they hand it over.
 #![expect(
     clippy::disallowed_methods,
     reason = "the driver is where the clock is read and the thread is made"
 )]
 
+mod door;
+mod gathering;
+mod heard;
+pub(crate) mod placement;
+pub(crate) mod routes;
 mod socket;
+mod worker;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use mio::{Interest, Poll, Token, Waker};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 
 use crate::config::Config;
-use crate::counters::Counters;
+use crate::counters::{Counters, WorkerCounters};
+use crate::id::ShardIndex;
 use crate::message::{Command, Event};
 use crate::shard::{Shard, ShardConfig};
-use crate::transport::{ContextError, RtcContext, RtcTransport};
+use crate::transport::{ContextError, RtcContext};
+use door::Door;
+use placement::{Addressee, Placement};
+use routes::Routes;
 use socket::MediaSocket;
+use worker::{Rest, Worker};
 
 /// A running media core. Clones are handles to the same one; it ends with [`shutdown`](Self::shutdown), or when the last handle is dropped.
 #[derive(Clone)]
@@ -36,83 +48,119 @@ pub struct Sfu {
 }
 
 struct Inner {
-    inbox: SyncSender<Command>,
-    shared: Arc<Shared>,
+    doors: Arc<[Door]>,
+    /// `None` when there is one worker, which has every room.
+    placement: Option<Arc<Mutex<Placement>>>,
     local_addr: SocketAddr,
-    worker: Mutex<Option<JoinHandle<()>>>,
-}
-
-struct Shared {
-    waker: Waker,
-    stop: AtomicBool,
-    commands_dropped: AtomicU64,
-    counters: Mutex<Counters>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Sfu {
-    /// Binds the media port and starts the worker.
+    /// Binds the media port and starts the workers.
     ///
-    /// `on_event` is called on the worker's thread, between two packets: it hands over and returns, it must not block.
+    /// `on_event` is called on the workers' threads, by one at a time and between two packets: it hands over and returns, it must not block.
+    /// What is told of one room comes in order.
     ///
     /// # Errors
     ///
-    /// When the port cannot be bound, the certificate cannot be made, or the system gives no thread or randomness.
+    /// When the port cannot be bound, the certificate cannot be made, the number of workers is none that there can be, or the system
+    /// gives no thread or randomness.
     pub fn start(config: Config, on_event: Box<dyn FnMut(Event) + Send>) -> Result<Self, StartError> {
         if config.advertise.is_empty() {
             return Err(StartError::NothingAdvertised);
         }
-        let mut socket = MediaSocket::bind(config.listen)
+        let count = config.workers;
+        if !(1..=ShardIndex::MOST).contains(&count) {
+            return Err(StartError::Workers(count));
+        }
+        // All sockets before the first packet: the system spreads senders anew whenever one is added.
+        let mut sockets = MediaSocket::bind(config.listen, count)
             .map_err(|source| StartError::Bind { address: config.listen, source })?;
-        let local_addr = socket.local_addr();
-        let poll = Poll::new().map_err(StartError::System)?;
-        poll.registry().register(socket.source(), SOCKET, Interest::READABLE).map_err(StartError::System)?;
-        let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::System)?;
-
-        let mut seed = [0; 32];
-        OsRng.try_fill_bytes(&mut seed).map_err(|error| StartError::System(io::Error::other(error)))?;
-        let context = RtcContext::new(&config.limits)?;
+        let local_addr = sockets.first().map_or(config.listen, MediaSocket::local_addr);
+        let context = Arc::new(RtcContext::new(&config.limits)?);
         let candidates = config.advertise.iter().map(|&ip| SocketAddr::new(ip, local_addr.port())).collect();
-        let shard = Shard::new(ShardConfig { candidates, limits: config.limits }, context, seed);
+        let shard_config = ShardConfig { candidates, limits: config.limits };
+        let placement = (count > 1).then(|| Arc::new(Mutex::new(Placement::new(count))));
+        let on_event = Arc::new(Mutex::new(on_event));
 
-        let (inbox, commands) = sync_channel(INBOX_COMMANDS);
-        let shared = Arc::new(Shared {
-            waker,
-            stop: AtomicBool::new(false),
-            commands_dropped: AtomicU64::new(0),
-            counters: Mutex::new(Counters::default()),
-        });
-        let worker = Worker {
-            shard,
-            socket,
-            poll,
-            commands,
-            shared: Arc::clone(&shared),
-            on_event,
-            pool: BytesMut::new(),
-        };
-        let worker = std::thread::Builder::new()
-            .name("simmer-shard-0".to_owned())
-            .spawn(move || worker.run())
-            .map_err(StartError::System)?;
-        Ok(Self { inner: Arc::new(Inner { inbox, shared, local_addr, worker: Mutex::new(Some(worker)) }) })
+        let (mut doors, mut insides) = (Vec::new(), Vec::new());
+        for socket in &mut sockets {
+            let poll = Poll::new().map_err(StartError::System)?;
+            poll.registry()
+                .register(socket.source(), SOCKET, Interest::READABLE)
+                .map_err(StartError::System)?;
+            let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::System)?;
+            let (door, inbox) = Door::new(waker, INBOX_COMMANDS / count, INBOX_HANDED);
+            doors.push(door);
+            insides.push((poll, inbox));
+        }
+        let inner = Inner { doors: doors.into(), placement, local_addr, threads: Mutex::default() };
+        for (index, (socket, (poll, inbox))) in sockets.into_iter().zip(insides).enumerate() {
+            let shard_index = ShardIndex::new(index).ok_or(StartError::Workers(count))?;
+            let mut seed = [0; 32];
+            OsRng.try_fill_bytes(&mut seed).map_err(|error| StartError::System(io::Error::other(error)))?;
+            let shard = Shard::new(shard_config.clone(), Arc::clone(&context), seed);
+            let worker = Worker {
+                index: shard_index,
+                shard: shard.as_one_of_several(shard_index),
+                socket,
+                poll,
+                inbox,
+                doors: Arc::clone(&inner.doors),
+                placement: inner.placement.clone(),
+                on_event: Arc::clone(&on_event),
+                routes: Routes::new(shard_index, count),
+                rest: Rest::default(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("simmer-shard-{index}"))
+                .spawn(move || worker.run())
+                .map_err(StartError::System)?;
+            inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Queues a command; never blocks. Commands of one caller are handled in order.
+    /// Queues a command; never blocks. Commands of one caller about one room, or about one participant, are handled in order.
     ///
     /// # Errors
     ///
     /// [`SendError::Full`] when the inbox has no place: the command was dropped and counted in
     /// [`Counters::commands_dropped`]. [`SendError::Stopped`] after the end.
     pub fn send(&self, command: Command) -> Result<(), SendError> {
-        let result = self.inner.inbox.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                self.inner.shared.commands_dropped.fetch_add(1, Ordering::Relaxed);
-                SendError::Full
+        match (self.place(&command), command) {
+            (Addressee::Worker(worker), command) => self.queue(worker, command),
+            (Addressee::All, Command::Report { tell }) => {
+                let reports = gathering::gather(self.inner.doors.len(), tell);
+                reports.enumerate().try_for_each(|(worker, report)| self.queue(worker, report))
             }
-            TrySendError::Disconnected(_) => SendError::Stopped,
+            (Addressee::All | Addressee::Nobody, _) => Ok(()),
+        }
+    }
+
+    fn place(&self, command: &Command) -> Addressee {
+        let Some(placement) = &self.inner.placement else { return Addressee::Worker(0) };
+        let doors = &self.inner.doors;
+        let mut placement = placement.lock().unwrap_or_else(PoisonError::into_inner);
+        placement.place(command, |worker| doors[worker].load.load(Ordering::Relaxed))
+    }
+
+    fn queue(&self, worker: usize, command: Command) -> Result<(), SendError> {
+        let door = &self.inner.doors[worker];
+        let result = door.commands.try_send(command).map_err(|error| {
+            let (command, error) = match error {
+                TrySendError::Full(command) => {
+                    door.commands_dropped.fetch_add(1, Ordering::Relaxed);
+                    (command, SendError::Full)
+                }
+                TrySendError::Disconnected(command) => (command, SendError::Stopped),
+            };
+            if let Some(placement) = &self.inner.placement {
+                placement.lock().unwrap_or_else(PoisonError::into_inner).take_back(&command);
+            }
+            error
         });
-        // A waker that fails leaves the command to the worker's next turn, at most a tick away.
-        let _ = self.inner.shared.waker.wake();
+        door.wake();
         result
     }
 
@@ -121,14 +169,19 @@ impl Sfu {
         self.inner.local_addr
     }
 
-    /// The totals, at most a tick (100 ms) old.
+    /// The totals of all workers, at most a tick (100 ms) old.
     pub fn counters(&self) -> Counters {
-        let mut counters = *self.inner.shared.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.commands_dropped = self.inner.shared.commands_dropped.load(Ordering::Relaxed);
-        counters
+        let totals = self.inner.doors.iter().map(|door| door.totals().0);
+        totals.fold(Counters::default(), |sum, counters| sum.and(&counters))
     }
 
-    /// Handles the commands already queued, says goodbye on every transport, ends the worker and waits for it. Blocks for a moment; a second call returns at once.
+    /// What each worker has done, at most a tick (100 ms) ago.
+    pub fn workers(&self) -> Vec<WorkerCounters> {
+        self.inner.doors.iter().map(|door| door.totals().1).collect()
+    }
+
+    /// Handles the commands already queued, says goodbye on every transport, ends the workers and waits for them. Blocks for a moment; a
+    /// second call returns at once. On a worker's own thread it does not wait.
     pub fn shutdown(&self) {
         self.inner.stop();
     }
@@ -136,14 +189,19 @@ impl Sfu {
 
 impl Inner {
     fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Release);
-        let _ = self.shared.waker.wake();
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(worker) = worker
-            && worker.thread().id() != std::thread::current().id()
-        {
+        for door in self.doors.iter() {
+            door.stop.store(true, Ordering::Release);
+            door.wake();
+        }
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that waited for another, which waits to tell its events, would wait for ever.
+        let here = std::thread::current().id();
+        if threads.iter().any(|thread| thread.thread().id() == here) {
+            return;
+        }
+        for thread in threads.drain(..) {
             // A worker that panicked has said so already.
-            let _ = worker.join();
+            let _ = thread.join();
         }
     }
 }
@@ -169,6 +227,9 @@ pub enum StartError {
     /// No address to tell clients.
     #[error("no address to advertise")]
     NothingAdvertised,
+    /// The number of workers is not 1 to 64.
+    #[error("there can be 1 to 64 workers, not {0}")]
+    Workers(usize),
     /// The certificate could not be made.
     #[error("cannot prepare DTLS")]
     Context(#[from] ContextError),
@@ -189,136 +250,9 @@ pub enum SendError {
     Stopped,
 }
 
-struct Worker {
-    shard: Shard<RtcTransport>,
-    socket: MediaSocket,
-    poll: Poll,
-    commands: Receiver<Command>,
-    shared: Arc<Shared>,
-    on_event: Box<dyn FnMut(Event) + Send>,
-    /// Received datagrams are copied here once, and shared from here on.
-    pool: BytesMut,
-}
-
-impl Worker {
-    fn run(mut self) {
-        let mut ready = mio::Events::with_capacity(8);
-        let mut more = false;
-        let mut counted: Option<Instant> = None;
-        loop {
-            let timeout = if more { Duration::ZERO } else { self.timeout() };
-            if let Err(error) = self.poll.poll(&mut ready, Some(timeout))
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                tracing::error!(%error, "the media port can no longer be polled");
-                return;
-            }
-            let stop = self.shared.stop.load(Ordering::Acquire);
-            let now = Instant::now();
-            while let Ok(command) = self.commands.try_recv() {
-                self.shard.guarded(now, |shard, now| shard.handle_message(now, command));
-            }
-            more = self.receive();
-            let now = Instant::now();
-            if stop {
-                self.shard.close(now);
-            }
-            if self.shard.poll_timeout().is_some_and(|at| at <= now) {
-                self.shard.guarded(now, |shard, now| shard.handle_timeout(now));
-            }
-            self.transmit_unless_more_comes(now);
-            while let Some(event) = self.shard.poll_event() {
-                (self.on_event)(event);
-            }
-            if stop || counted.is_none_or(|at| now.duration_since(at) >= TICK) {
-                counted = Some(now);
-                *self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner) = self.shard.counters();
-            }
-            if stop {
-                return;
-            }
-        }
-    }
-
-    fn timeout(&mut self) -> Duration {
-        let now = Instant::now();
-        match self.shard.poll_timeout().into_iter().chain(self.shard.waits(now)).min() {
-            Some(at) => at.saturating_duration_since(now).min(TICK),
-            None => TICK,
-        }
-    }
-
-    /// Takes what has arrived, at most some batches at a time so that commands and timers get their turn, and sends what it brings about. Whether
-    /// there may be more. What arrives while a batch is handled is taken along, up to some amount: packets of one picture leave in one send.
-    fn receive(&mut self) -> bool {
-        for _ in 0..BATCHES_PER_TURN {
-            let now = Instant::now();
-            match self.socket.receive() {
-                Ok(count) => self.handle(now, count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.transmit_unless_more_comes(now);
-                    return false;
-                }
-                // An ICMP error of an earlier send comes back here and means nothing for the next datagram.
-                Err(error) => tracing::debug!(%error, "receiving on the media port"),
-            }
-            if self.shard.waiting_bytes() >= BYTES_AT_ONCE {
-                self.transmit(now);
-            }
-        }
-        self.transmit(Instant::now());
-        true
-    }
-
-    /// Hands a batch to the shard.
-    fn handle(&mut self, now: Instant, count: usize) {
-        for at in 0..count {
-            let Some(received) = self.socket.look(at) else { continue };
-            if received.elsewhere {
-                self.transmit(now);
-            }
-            let (shard, pool) = (&mut self.shard, &mut self.pool);
-            self.socket.hear(at, received, |from, datagram| {
-                if pool.capacity() < datagram.len() {
-                    *pool = BytesMut::with_capacity(POOL_BYTES);
-                }
-                pool.extend_from_slice(datagram);
-                let datagram = pool.split();
-                shard.guarded(now, |shard, now| shard.handle_datagram(now, from, datagram));
-            });
-            if received.elsewhere {
-                self.transmit(now);
-                self.socket.settle();
-            }
-        }
-    }
-
-    fn transmit_unless_more_comes(&mut self, now: Instant) {
-        if self.shard.waits(now).is_none() {
-            self.transmit(now);
-        }
-    }
-
-    fn transmit(&mut self, now: Instant) {
-        let socket = &self.socket;
-        let mut unsent = 0;
-        self.shard.poll_transmit(now, |to, run| {
-            if let Err(error) = socket.send(to, run) {
-                unsent += run.contents.len().div_ceil(run.segment_size) as u64;
-                tracing::debug!(%error, "sending from the media port");
-            }
-        });
-        self.shard.count_unsent(unsent);
-    }
-}
-
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
-/// The longest sleep, so that counters are never older.
-const TICK: Duration = Duration::from_millis(100);
-/// Commands waiting for the worker; one more is dropped and counted.
+/// Commands waiting for all workers together; one more for the same worker is dropped and counted.
 const INBOX_COMMANDS: usize = 65_536;
-const BATCHES_PER_TURN: usize = 8;
-/// Sealed by so much, which takes a quarter of a millisecond, what waits leaves before more is taken.
-const BYTES_AT_ONCE: u64 = 1024 * 1024;
-const POOL_BYTES: usize = 64 * 1024;
+/// Datagrams, or runs of them, that others have for a worker and it has not taken: a hundredth of a second of a busy one.
+const INBOX_HANDED: usize = 2048;

@@ -1,12 +1,12 @@
 //! The media port: batched receive and send on one UDP socket.
 
-use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
+use super::heard::Heard;
 use crate::shard::Run;
 
 /// A bound UDP socket with GRO and GSO where the system has them.
@@ -17,41 +17,38 @@ pub(super) struct MediaSocket {
     buffers: Vec<u8>,
     buffer_bytes: usize,
     metas: [RecvMeta; BATCH_SIZE],
-    /// Which of our addresses each remote one is answered from: the one it was last heard on with anything but a check. Left to itself the
-    /// system would choose by route. Empty when bound to one address.
-    heard_on: HashMap<SocketAddr, IpAddr>,
-    /// Who is being heard on another address than that. A check is answered from where it came, for ICE takes the answer from nowhere
-    /// else (RFC 8445 section 7.2.5.2.1); clients try all of our addresses, and use one.
-    elsewhere: Option<(SocketAddr, IpAddr)>,
+    heard: Heard,
 }
 
-/// One datagram as it came, or several of one length.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Received {
+/// Where something came from, and where to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Path {
     /// From whom.
     pub(super) from: SocketAddr,
-    /// Whether what is to be sent to them just now leaves from elsewhere: it has to be sent before this is handled, and what this brings
-    /// about, after it.
-    pub(super) elsewhere: bool,
-    /// Where it came to, when that is to be remembered.
-    news: Option<IpAddr>,
-    len: usize,
-    stride: usize,
+    /// To which of our addresses, when they are several and the system says.
+    pub(super) local: Option<IpAddr>,
 }
 
 impl MediaSocket {
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
+    /// Binds so many sockets to one port. The system spreads senders over them, always the same to each.
+    pub(super) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<Self>> {
+        // Without SO_REUSEPORT, so that a port that somebody else has is an error, whether they would share it or not.
+        let first = open(address)?;
+        first.bind(&address.into())?;
+        let first: std::net::UdpSocket = first.into();
+        let address = first.local_addr()?;
+        let mut sockets = vec![first];
+        for _ in 1..count {
+            socket2::SockRef::from(&sockets[0]).set_reuse_port(true)?;
+            let further = open(address)?;
+            further.set_reuse_port(true)?;
+            further.bind(&address.into())?;
+            sockets.push(further.into());
         }
-        // What the system grants is what we get: these are wishes.
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        let socket: std::net::UdpSocket = socket.into();
+        sockets.into_iter().map(Self::new).collect()
+    }
+
+    fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
         let local_addr = socket.local_addr()?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let buffer_bytes = DATAGRAM_BYTES * state.gro_segments();
@@ -62,8 +59,7 @@ impl MediaSocket {
             buffers: vec![0; buffer_bytes * BATCH_SIZE],
             buffer_bytes,
             metas: [RecvMeta::default(); BATCH_SIZE],
-            heard_on: HashMap::new(),
-            elsewhere: None,
+            heard: Heard::default(),
         })
     }
 
@@ -83,8 +79,8 @@ impl MediaSocket {
         self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut self.metas)
     }
 
-    /// What came at this place of the batch.
-    pub(super) fn look(&self, at: usize) -> Option<Received> {
+    /// What came at this place of the batch: one datagram, or several of one size but for the last, and that size.
+    pub(super) fn look(&self, at: usize) -> Option<(Path, &[u8], usize)> {
         let meta = self.metas.get(at)?;
         // A link-local address is nothing without its scope, so only what is IPv4 is written anew.
         let from = match meta.addr.ip().to_canonical() {
@@ -92,43 +88,20 @@ impl MediaSocket {
             IpAddr::V6(_) => meta.addr,
         };
         let local = meta.dst_ip.filter(|_| self.local_addr.ip().is_unspecified());
-        let known = local.and_then(|_| self.heard_on.get(&from).copied());
-        let news = local.filter(|local| known != Some(*local));
-        let elsewhere = news.is_some() && known.is_some();
-        Some(Received { from, elsewhere, news, len: meta.len, stride: meta.stride.max(1) })
-    }
-
-    /// Hands its datagrams to `handle`. What is sent to where they came from leaves from the address they came to, until
-    /// [`settle`](Self::settle).
-    pub(super) fn hear(&mut self, at: usize, received: Received, mut handle: impl FnMut(SocketAddr, &[u8])) {
         let start = at * self.buffer_bytes;
-        let contents = self.buffers.get(start..start + received.len).unwrap_or_default();
-        if let Some(local) = received.news {
-            if received.elsewhere && contents.first().is_some_and(|first| *first < 4) {
-                self.elsewhere = Some((received.from, local));
-            } else {
-                // A flood from forged addresses makes us forget; who is alive is heard again with the next check.
-                if self.heard_on.len() >= HEARD_ADDRESSES {
-                    self.heard_on.clear();
-                }
-                self.heard_on.insert(received.from, local);
-            }
-        }
-        for datagram in contents.chunks(received.stride) {
-            handle(received.from, datagram);
-        }
+        let contents = self.buffers.get(start..start + meta.len)?;
+        Some((Path { from, local }, contents, meta.stride.max(1)))
     }
 
-    /// What was brought about has been sent.
-    pub(super) fn settle(&mut self) {
-        self.elsewhere = None;
+    /// From which of our addresses who is answered; also what another socket of the port has received counts.
+    pub(super) fn heard(&mut self) -> &mut Heard {
+        &mut self.heard
     }
 
     /// Sends one run. What the system does not take at once is lost, as it would be on the line.
     pub(super) fn send(&self, to: SocketAddr, run: Run<'_>) -> io::Result<()> {
         let max_segments = self.state.max_gso_segments();
-        let elsewhere = self.elsewhere.filter(|(from, _)| *from == to).map(|(_, local)| local);
-        let src_ip = elsewhere.or_else(|| self.heard_on.get(&to).copied());
+        let src_ip = self.heard.source(to);
         for contents in run.contents.chunks(run.segment_size * max_segments) {
             let transmit = Transmit {
                 destination: self.reachable(to),
@@ -151,10 +124,21 @@ impl MediaSocket {
     }
 }
 
+fn open(address: SocketAddr) -> io::Result<socket2::Socket> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // What the system grants is what we get: these are wishes.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// The largest datagram taken; Ethernet's is 1472.
 const DATAGRAM_BYTES: usize = 2048;
-/// Remote addresses remembered with the one they were heard on.
-const HEARD_ADDRESSES: usize = 65_536;
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
@@ -167,7 +151,7 @@ mod tests {
     const MEDIA: &[u8] = &[128, 96, 0, 0];
 
     fn any(address: &str) -> MediaSocket {
-        MediaSocket::bind(address.parse().unwrap()).unwrap()
+        MediaSocket::bind(address.parse().unwrap(), 1).unwrap().remove(0)
     }
 
     /// Takes the next so many datagrams and answers each with itself; whether each was heard elsewhere.
@@ -175,14 +159,15 @@ mod tests {
         let mut elsewhere = Vec::new();
         while elsewhere.len() < count {
             for at in 0..ours.receive().unwrap_or(0) {
-                let received = ours.look(at).unwrap();
-                let mut answers = Vec::new();
-                ours.hear(at, received, |from, datagram| answers.push((from, datagram.to_vec())));
-                for (to, contents) in answers {
-                    elsewhere.push(received.elsewhere);
-                    ours.send(to, Run { contents: &contents, segment_size: contents.len() }).unwrap();
+                let (path, contents, size) = ours.look(at).unwrap();
+                let contents = contents.to_vec();
+                let heard_elsewhere = ours.heard().elsewhere(path);
+                ours.heard().note(path, contents[0]);
+                for contents in contents.chunks(size) {
+                    elsewhere.push(heard_elsewhere);
+                    ours.send(path.from, Run { contents, segment_size: contents.len() }).unwrap();
                 }
-                ours.settle();
+                ours.heard().settle();
             }
         }
         elsewhere
@@ -239,5 +224,35 @@ mod tests {
             echo(&mut ours, 1);
             assert_eq!(answered_from(&client), address);
         }
+    }
+
+    #[test]
+    fn several_share_a_port_that_nobody_else_can_have() {
+        let mut ours = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = ours[0].local_addr();
+        assert_eq!(ours[1].local_addr(), address);
+        for count in [1, 2] {
+            let refused = MediaSocket::bind(address, count).err().map(|error| error.kind());
+            assert_eq!(refused, Some(io::ErrorKind::AddrInUse));
+        }
+        // Each sender is always heard by the same one of them, and with enough senders each of them hears some.
+        let mut heard = [0, 0];
+        for _ in 0..64 {
+            let client = StdSocket::bind("127.0.0.1:0").unwrap();
+            client.send_to(MEDIA, address).unwrap();
+            client.send_to(MEDIA, address).unwrap();
+            let mut by = [0, 0];
+            while by.iter().sum::<usize>() < 2 {
+                for (ours, by) in ours.iter_mut().zip(&mut by) {
+                    let count = ours.receive().unwrap_or(0);
+                    *by += (0..count)
+                        .map(|at| ours.look(at).unwrap().1.chunks(MEDIA.len()).count())
+                        .sum::<usize>();
+                }
+            }
+            assert!(by == [2, 0] || by == [0, 2], "{by:?}");
+            heard = [heard[0] + by[0], heard[1] + by[1]];
+        }
+        assert!(heard[0] > 0 && heard[1] > 0, "{heard:?}");
     }
 }

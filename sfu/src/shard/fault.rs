@@ -9,12 +9,14 @@ use crate::transport::Transport;
 
 impl<T: Transport> Shard<T> {
     /// Makes one `handle_*` call. Should it panic, the participant it was about is removed and told of as
-    /// [`DisconnectReason::Fault`]; all others go on.
-    pub fn guarded(&mut self, now: Instant, call: impl FnOnce(&mut Self, Instant)) {
-        if catch_unwind(AssertUnwindSafe(|| call(self, now))).is_err() {
+    /// [`DisconnectReason::Fault`]; all others go on. What the call returned, if it did.
+    pub fn guarded<R>(&mut self, now: Instant, call: impl FnOnce(&mut Self, Instant) -> R) -> Option<R> {
+        let result = catch_unwind(AssertUnwindSafe(|| call(self, now)));
+        if result.is_err() {
             tracing::error!("handling a participant panicked: the participant is removed");
             self.recover(now);
         }
+        result.ok()
     }
 
     /// Brings the shard back into order after a panic: the participant it was about is gone without ceremony, and who gets what is worked

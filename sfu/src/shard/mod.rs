@@ -37,6 +37,7 @@ mod viewing;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -46,7 +47,7 @@ use rand_chacha::ChaCha20Rng;
 use crate::codec::Kind;
 use crate::config::Limits;
 use crate::counters::Counters;
-use crate::id::{ParticipantId, PublicationId, RoomId, Ssrc};
+use crate::id::{ParticipantId, PublicationId, RoomId, ShardIndex, Ssrc};
 use crate::message::{Command, Data, Event};
 use crate::sink::{Sink, SinkEvent};
 use crate::transport::{ChannelId, Incoming, SendDataError, Transport, TransportEvent};
@@ -72,7 +73,8 @@ pub struct ShardConfig {
 /// One worker's part of the media plane. Owns its participants and shares nothing.
 pub struct Shard<T: Transport> {
     config: ShardConfig,
-    context: T::Context,
+    context: Arc<T::Context>,
+    index: ShardIndex,
     rng: ChaCha20Rng,
     participants: Arena<Participant<T>>,
     by_id: HashMap<ParticipantId, usize>,
@@ -101,10 +103,11 @@ pub struct Shard<T: Transport> {
 
 impl<T: Transport> Shard<T> {
     /// An empty shard. All its randomness (SSRCs, credentials, first sequence numbers) is drawn from `seed`.
-    pub fn new(config: ShardConfig, context: T::Context, seed: [u8; 32]) -> Self {
+    pub fn new(config: ShardConfig, context: impl Into<Arc<T::Context>>, seed: [u8; 32]) -> Self {
         Self {
             config,
-            context,
+            context: context.into(),
+            index: ShardIndex::default(),
             rng: ChaCha20Rng::from_seed(seed),
             participants: Arena::default(),
             by_id: HashMap::new(),
@@ -125,11 +128,17 @@ impl<T: Transport> Shard<T> {
         }
     }
 
-    /// Takes one datagram from the media port.
+    /// The same shard as one of several; alone it is the first. Its user fragments say which.
+    pub fn as_one_of_several(self, index: ShardIndex) -> Self {
+        Self { index, ..self }
+    }
+
+    /// Takes one datagram from the media port. Whether it was an authenticated check: then what comes from this address is for a participant
+    /// of this shard from now on.
     ///
     /// Only a connectivity check may come from an address that is not known; everything else from there is dropped in silence.
     #[inline]
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, mut datagram: BytesMut) {
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, mut datagram: BytesMut) -> bool {
         self.counters.datagrams_received += 1;
         self.current = None;
         let index = match T::addressed_ufrag(&datagram) {
@@ -138,11 +147,11 @@ impl<T: Transport> Shard<T> {
         };
         let Some(index) = index else {
             self.counters.datagrams_unknown += 1;
-            return;
+            return false;
         };
         self.current = Some(index);
         let participant = &mut self.participants[index];
-        let Some(transport) = &mut participant.transport else { return };
+        let Some(transport) = &mut participant.transport else { return false };
         let before = transport.destination();
         let incoming = transport.handle_datagram(now, from, &mut datagram);
         let moved = before.is_some_and(|before| transport.destination().is_some_and(|now| now != before));
@@ -162,6 +171,7 @@ impl<T: Transport> Shard<T> {
             Incoming::Rtcp => self.handle_rtcp(now, index, &datagram),
         }
         self.arm(index);
+        incoming == Incoming::Bound
     }
 
     /// Takes one command.

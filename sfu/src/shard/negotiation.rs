@@ -6,7 +6,7 @@ use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 
 use crate::codec::Kind;
-use crate::id::{Mid, PublicationId, Ssrc};
+use crate::id::{ICE_CHARS, Mid, PublicationId, ShardIndex, Ssrc};
 use crate::message::Event;
 use crate::sdp::{
     self, Flow, Fragment, IceCredentials, Local, MediaLine, Negotiated, Offer, OfferError, SlotIdentity,
@@ -26,7 +26,7 @@ impl<T: Transport> Shard<T> {
         let restarted = previous.is_some_and(|previous| offer.ice_restarted(previous));
         let local_ice = match &participant.ice {
             Some(ice) if !restarted => ice.clone(),
-            _ => fresh_credentials(&mut self.rng),
+            _ => fresh_credentials(self.index, &mut self.rng),
         };
         let mut slots = SlotNames { known: &participant.slots, rng: &mut self.rng, counts: [0; 2] };
         let (answer, negotiated) = sdp::answer(
@@ -65,7 +65,7 @@ impl<T: Transport> Shard<T> {
             return Ok(sdp::write_fragment(negotiated, ice, &self.config.candidates));
         }
         let negotiated = Negotiated { ice: offered.clone(), ..negotiated.clone() };
-        let local = fresh_credentials(&mut self.rng);
+        let local = fresh_credentials(self.index, &mut self.rng);
         let answer = sdp::write_fragment(&negotiated, &local, &self.config.candidates);
         self.connect(now, index, local, &negotiated, true);
         self.participants[index].negotiated = Some(negotiated);
@@ -254,11 +254,12 @@ impl SlotNames<'_> {
     }
 }
 
-/// RFC 8445 section 5.3 asks for 24 and 128 bits of randomness; a letter of 64 has 6.
-fn fresh_credentials(rng: &mut ChaCha20Rng) -> IceCredentials {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// RFC 8445 section 5.3 asks for 24 and 128 bits of randomness; a letter of 64 has 6. The first one of the user fragment names the shard.
+fn fresh_credentials(shard: ShardIndex, rng: &mut ChaCha20Rng) -> IceCredentials {
     let mut text = |length: usize| -> String {
-        (0..length).map(|_| char::from(LETTERS[usize::from(rng.random::<u8>() & 63)])).collect()
+        (0..length).map(|_| char::from(ICE_CHARS[usize::from(rng.random::<u8>() & 63)])).collect()
     };
-    IceCredentials { ufrag: text(8), pwd: text(24) }
+    let (mut ufrag, pwd) = (text(8), text(24));
+    ufrag.replace_range(..1, shard.letter().encode_utf8(&mut [0; 4]));
+    IceCredentials { ufrag, pwd }
 }

@@ -8,6 +8,7 @@ mod mark;
 mod network;
 mod plain;
 mod screen;
+mod shards;
 mod svc;
 
 use std::collections::hash_map::DefaultHasher;
@@ -26,15 +27,20 @@ pub use screen::{Shown, freezes, switches};
 pub use svc::{LayerMark, LayeredFrame, LayeredSource, Scheme};
 
 use crate::config::Limits;
-use crate::id::{ParticipantId, PublicationId, RoomId};
+use crate::id::{ParticipantId, PublicationId, RoomId, ShardIndex};
 use crate::message::{Command, Event};
 use crate::shard::{Shard, ShardConfig};
 use crate::view::{VideoWish, View};
+use shards::Map;
 
 /// A whole simulation.
 pub struct World {
     /// The shard under test.
     pub shard: Shard<PlainTransport>,
+    /// Further ones of the same core.
+    pub others: Vec<Shard<PlainTransport>>,
+    /// Which of them has whom.
+    map: Map,
     /// All lines.
     pub network: Network,
     /// The clients by their numbers; `None` after they left.
@@ -46,24 +52,39 @@ pub struct World {
     /// Virtual now.
     pub now: Instant,
     origin: Instant,
-    publications: Vec<PublicationId>,
+    publications: Vec<(RoomId, PublicationId)>,
     trace: DefaultHasher,
 }
 
 impl World {
     /// An empty world.
+    pub fn new(seed: u64) -> Self {
+        Self::with_shards(seed, 1, Network::new(seed))
+    }
+
+    /// An empty world with several shards, where every datagram lands on a wrong one, and the dice of each line are its own.
+    pub fn sharded(seed: u64, shards: usize) -> Self {
+        Self::with_shards(seed, shards, Network::of_independent_lines(seed))
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "virtual time starts at any instant; only differences are seen"
     )]
-    pub fn new(seed: u64) -> Self {
+    fn with_shards(seed: u64, count: usize, network: Network) -> Self {
         let origin = Instant::now();
         let config = ShardConfig { candidates: vec![SERVER.into()], limits: Limits::default() };
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut shards = (0..count).filter_map(ShardIndex::new).map(|index| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&seed.to_le_bytes());
+            bytes[8] = index.index() as u8;
+            Shard::new(config.clone(), PlainContext::default(), bytes).as_one_of_several(index)
+        });
         Self {
-            shard: Shard::new(config, PlainContext::default(), bytes),
-            network: Network::new(seed),
+            shard: shards.next().expect("at least one shard"),
+            others: shards.collect(),
+            map: Map::new(count),
+            network,
             clients: Vec::new(),
             events: Vec::new(),
             max_height: 720,
@@ -96,8 +117,13 @@ impl World {
 
     /// A client with a plan, whose number is given by the world.
     pub fn join_as(&mut self, plan: ClientPlan, line: Line) -> usize {
+        self.join_room(ROOM, plan, line)
+    }
+
+    /// A client joins some room.
+    pub fn join_room(&mut self, room: RoomId, plan: ClientPlan, line: Line) -> usize {
         let number = self.clients.len();
-        self.admit(Client::new(ClientPlan { number: number as u16, ..plan }, up(number)), line)
+        self.admit(room, Client::new(ClientPlan { number: number as u16, ..plan }, up(number)), line)
     }
 
     /// As [`join`](Self::join), with layered video: one encoding of this height, or none.
@@ -105,19 +131,18 @@ impl World {
         let number = self.clients.len();
         let publishes = height.into_iter().collect();
         let plan = ClientPlan { number: number as u16, publishes, slots, parts: 2, ..ClientPlan::default() };
-        self.admit(Client::layered(plan, up(number), scheme), line)
+        self.admit(ROOM, Client::layered(plan, up(number), scheme), line)
     }
 
-    fn admit(&mut self, client: Client, line: Line) -> usize {
+    fn admit(&mut self, room: RoomId, client: Client, line: Line) -> usize {
         let number = self.clients.len();
         let offer = client.offer();
         self.network.set_line(up(number), line.clone());
         self.network.set_line(down(number), line);
         self.clients.push(Some(client));
         let participant = participant(number);
-        self.shard.handle_message(self.now, Command::Join { room: RoomId(1), participant });
-        self.shard
-            .handle_message(self.now, Command::Offer { participant, request: number as u64, sdp: offer });
+        self.command(Command::Join { room, participant });
+        self.command(Command::Offer { participant, request: number as u64, sdp: offer });
         self.drain();
         number
     }
@@ -125,7 +150,7 @@ impl World {
     /// A client leaves, without a word on the media line.
     pub fn leave(&mut self, number: usize) {
         self.clients[number] = None;
-        self.shard.handle_message(self.now, Command::Leave { participant: participant(number) });
+        self.command(Command::Leave { participant: participant(number) });
         self.drain();
     }
 
@@ -156,7 +181,7 @@ impl World {
 
     /// Sets what one client watches.
     pub fn view(&mut self, number: usize, view: View) {
-        self.shard.handle_message(self.now, Command::SetView { participant: participant(number), view });
+        self.command(Command::SetView { participant: participant(number), view });
         self.drain();
     }
 
@@ -165,14 +190,16 @@ impl World {
         let end = self.now + time;
         loop {
             let clients = self.clients.iter().flatten().filter_map(Client::poll_timeout);
-            let next = clients.chain(self.network.poll_timeout()).chain(self.shard.poll_timeout()).min();
+            let shards = self.shards().filter_map(|shard| shard.poll_timeout());
+            let next = clients.chain(self.network.poll_timeout()).chain(shards).min();
             let Some(next) = next.filter(|&next| next <= end) else { break };
             self.now = next.max(self.now);
             while let Some(delivery) = self.network.poll(self.now) {
                 self.deliver(delivery);
             }
-            if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
-                self.shard.handle_timeout(self.now);
+            let now = self.now;
+            for shard in self.shards_mut().filter(|shard| shard.poll_timeout().is_some_and(|at| at <= now)) {
+                shard.handle_timeout(now);
             }
             for client in self.clients.iter_mut().flatten() {
                 if client.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -200,7 +227,7 @@ impl World {
 
     fn deliver(&mut self, delivery: Delivery) {
         if delivery.to == SocketAddr::from(SERVER) {
-            self.shard.handle_datagram(self.now, delivery.from, BytesMut::from(&delivery.datagram[..]));
+            self.hear(delivery.from, BytesMut::from(&delivery.datagram[..]));
         } else if let Some(client) =
             self.clients.iter_mut().flatten().find(|client| client.address == delivery.to)
         {
@@ -208,9 +235,13 @@ impl World {
         }
     }
 
+    fn next_event(&mut self) -> Option<Event> {
+        self.shards_mut().find_map(Shard::poll_event)
+    }
+
     /// Carries everything that waits to where it goes, until nothing does.
     fn drain(&mut self) {
-        while let Some(event) = self.shard.poll_event() {
+        while let Some(event) = self.next_event() {
             match &event {
                 Event::Connected { participant, now } => {
                     (participant, *now - self.origin).hash(&mut self.trace)
@@ -221,14 +252,16 @@ impl World {
             self.events.push(event);
         }
         let (now, origin, network, trace) = (self.now, self.origin, &mut self.network, &mut self.trace);
-        self.shard.poll_transmit(now, |to, run| {
-            for datagram in run.contents.chunks(run.segment_size) {
-                (now - origin, to, datagram.len(), crc32fast::hash(datagram)).hash(trace);
-                let datagram = Bytes::copy_from_slice(datagram);
-                let over = SocketAddr::new(DOWN.into(), to.port());
-                network.send(now, over, Delivery { from: SERVER.into(), to, datagram });
-            }
-        });
+        for shard in std::iter::once(&mut self.shard).chain(&mut self.others) {
+            shard.poll_transmit(now, |to, run| {
+                for datagram in run.contents.chunks(run.segment_size) {
+                    (now - origin, to, datagram.len(), crc32fast::hash(datagram)).hash(trace);
+                    let datagram = Bytes::copy_from_slice(datagram);
+                    let over = SocketAddr::new(DOWN.into(), to.port());
+                    network.send(now, over, Delivery { from: SERVER.into(), to, datagram });
+                }
+            });
+        }
         for client in self.clients.iter_mut().flatten() {
             while let Some(datagram) = client.poll_transmit() {
                 let from = client.address;
@@ -246,7 +279,7 @@ impl World {
                     client.handle_answer(self.now, answer);
                 }
             }
-            Event::Published { publication, .. } => self.publications.push(publication.id),
+            Event::Published { room, publication } => self.publications.push((*room, publication.id)),
             Event::EncodingsWanted { participant: owner, wanted, .. } => {
                 let number = owner.0 as usize - 1;
                 if let Some(Some(client)) = self.clients.get_mut(number) {
@@ -254,17 +287,19 @@ impl World {
                 }
                 return;
             }
-            Event::Unpublished { publication, .. } => self.publications.retain(|known| known != publication),
+            Event::Unpublished { publication, .. } => {
+                self.publications.retain(|(_, known)| known != publication)
+            }
             _ => return,
         }
-        let max_height = self.max_height;
-        let video: Vec<_> =
-            self.publications.iter().map(|&publication| VideoWish::new(publication, max_height)).collect();
         for number in 0..self.clients.len() {
             if self.clients[number].is_some() {
-                let view = View { video: video.clone(), ..View::default() };
-                self.shard
-                    .handle_message(self.now, Command::SetView { participant: participant(number), view });
+                let room = self.map.room_of(participant(number));
+                let seen = self.publications.iter().filter(|(of, _)| Some(*of) == room);
+                let video =
+                    seen.map(|&(_, publication)| VideoWish::new(publication, self.max_height)).collect();
+                let view = View { video, ..View::default() };
+                self.command(Command::SetView { participant: participant(number), view });
             }
         }
     }
@@ -284,6 +319,8 @@ fn down(number: usize) -> SocketAddr {
     SocketAddr::new(DOWN.into(), up(number).port())
 }
 
+/// Where everybody is who is told nothing else.
+const ROOM: RoomId = RoomId(1);
 const SERVER: ([u8; 4], u16) = ([127, 0, 0, 1], 7443);
 /// Between a client's ports.
 const MOVED: u16 = 20_000;

@@ -57,6 +57,8 @@ pub struct Delivery {
 /// All lines of a simulation. Each sending address has one of its own, and so has each direction of it.
 pub struct Network {
     rng: ChaCha20Rng,
+    /// Each line has dice of its own, made from this.
+    apart: Option<u64>,
     lines: Vec<(SocketAddr, Line, LineState)>,
     /// Addresses that send over another one's line.
     shared: Vec<(SocketAddr, SocketAddr)>,
@@ -71,6 +73,7 @@ struct LineState {
     free_at: Option<Instant>,
     /// When the last one arrives: later ones do not overtake it.
     last_arrival: Option<Instant>,
+    dice: Option<ChaCha20Rng>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -97,6 +100,7 @@ impl Network {
     pub fn new(seed: u64) -> Self {
         Self {
             rng: ChaCha20Rng::seed_from_u64(seed),
+            apart: None,
             lines: Vec::new(),
             shared: Vec::new(),
             transit: BinaryHeap::new(),
@@ -105,11 +109,20 @@ impl Network {
         }
     }
 
+    /// The same with dice of its own for each line: what one does depends on nothing that is sent over others.
+    pub fn of_independent_lines(seed: u64) -> Self {
+        Self { apart: Some(seed), ..Self::new(seed) }
+    }
+
     /// Sets the line from `from` to `to`.
     pub fn set_line(&mut self, from: SocketAddr, line: Line) {
         match self.lines.iter_mut().find(|(address, ..)| *address == from) {
             Some((_, known, _)) => *known = line,
-            None => self.lines.push((from, line, LineState { free_at: None, last_arrival: None })),
+            None => {
+                let number = self.lines.len() as u64;
+                let dice = self.apart.map(|seed| ChaCha20Rng::seed_from_u64(seed << 32 | number));
+                self.lines.push((from, line, LineState { free_at: None, last_arrival: None, dice }));
+            }
         }
     }
 
@@ -133,12 +146,9 @@ impl Network {
             return;
         };
         // Every draw is made every time, so that one parameter's change leaves the others' dice as they were.
-        let (loss, reorder, duplicate, jitter) = (
-            self.rng.random::<f64>(),
-            self.rng.random::<f64>(),
-            self.rng.random::<f64>(),
-            self.rng.random::<f64>(),
-        );
+        let dice = state.dice.as_mut().unwrap_or(&mut self.rng);
+        let (loss, reorder, duplicate, jitter) =
+            (dice.random::<f64>(), dice.random::<f64>(), dice.random::<f64>(), dice.random::<f64>());
         let start = state.free_at.map_or(now, |free| free.max(now));
         if start.duration_since(now) > line.queue || loss < line.loss {
             self.lost += 1;

@@ -79,6 +79,9 @@ pub(super) struct Flags {
     /// Participants in a room [default: 500]
     #[arg(long, env = "SIMMER_ROOM_SIZE", global = true)]
     room_size: Option<usize>,
+    /// Threads that forward media, 1 to 64 [default: the number of processors]
+    #[arg(long, env = "SIMMER_WORKERS", global = true)]
+    workers: Option<usize>,
     /// Format of the log on standard error [default: text]
     #[arg(long, env = "SIMMER_LOG", global = true)]
     log: Option<LogFormat>,
@@ -103,6 +106,8 @@ struct File {
     production: Option<bool>,
     allow_origin: Option<Vec<String>>,
     room_size: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<usize>,
     log: Option<LogFormat>,
 }
 
@@ -155,6 +160,8 @@ pub struct Config {
     pub allow_origin: Vec<String>,
     /// Participants in a room.
     pub room_size: usize,
+    /// Threads that forward media; `None` for the number of processors.
+    pub workers: Option<usize>,
     /// How the log is written.
     pub log: LogFormat,
 }
@@ -188,6 +195,9 @@ pub enum ConfigError {
     /// No room for anybody, or for too many.
     #[error("--room-size is 1 to 10000, not {0}")]
     RoomSize(usize),
+    /// No worker, or too many.
+    #[error("--workers is 1 to {MOST_WORKERS}, not {0}")]
+    Workers(usize),
     /// Not an origin.
     #[error("`{0}` is no origin, such as https://class.example")]
     Origin(String),
@@ -214,10 +224,17 @@ impl Config {
                 .or(file.allow_origin)
                 .unwrap_or_default(),
             room_size: flags.room_size.or(file.room_size).unwrap_or(500),
+            workers: flags.workers.or(file.workers),
             log: flags.log.or(file.log).unwrap_or_default(),
         };
         config.validate()?;
         Ok(config)
+    }
+
+    /// How many threads forward media.
+    pub fn workers(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
+        self.workers.unwrap_or_else(processors)
     }
 
     /// The tokens of this key.
@@ -237,6 +254,7 @@ impl Config {
             production: Some(self.production),
             allow_origin: Some(self.allow_origin.clone()),
             room_size: Some(self.room_size),
+            workers: self.workers,
             log: Some(self.log),
         };
         let key = if self.key.is_sample() { "the public sample" } else { "set, not shown" };
@@ -252,10 +270,16 @@ impl Config {
         if !(1..=10_000).contains(&self.room_size) {
             return Err(ConfigError::RoomSize(self.room_size));
         }
+        if let Some(workers) = self.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
+            return Err(ConfigError::Workers(workers));
+        }
         let wrong = self.allow_origin.iter().find(|origin| !is_origin(origin));
         wrong.map_or(Ok(()), |origin| Err(ConfigError::Origin(origin.clone())))
     }
 }
+
+/// What the media core takes.
+const MOST_WORKERS: usize = simmer_sfu::id::ShardIndex::MOST;
 
 /// `scheme://authority`, nothing behind.
 fn is_origin(text: &str) -> bool {
@@ -293,6 +317,14 @@ mod tests {
     }
 
     #[test]
+    fn there_is_a_worker_for_each_processor_unless_told_otherwise() {
+        let config = Config::load(Flags::default()).expect("valid settings");
+        assert!((1..=MOST_WORKERS).contains(&config.workers()));
+        let (_folder, flags) = file("workers = 64");
+        assert_eq!(Config::load(flags).expect("valid settings").workers(), 64);
+    }
+
+    #[test]
     fn production_refuses_the_sample_key_and_a_short_one() {
         let flags = || Flags { production: true, ..Flags::default() };
         assert!(matches!(Config::load(flags()), Err(ConfigError::SampleKey)));
@@ -304,7 +336,14 @@ mod tests {
 
     #[test]
     fn what_is_no_setting_is_refused() {
-        for wrong in ["romsize = 7", "room-size = 0", "allow-origin = ['class.example']", "listen = 'x'"] {
+        for wrong in [
+            "romsize = 7",
+            "room-size = 0",
+            "workers = 0",
+            "workers = 65",
+            "allow-origin = ['class.example']",
+            "listen = 'x'",
+        ] {
             let (_folder, flags) = file(wrong);
             assert!(Config::load(flags).is_err(), "{wrong}");
         }
@@ -316,6 +355,7 @@ mod tests {
         let flags = Flags {
             key: Some(secret.to_owned()),
             allow_origin: vec!["https://class.example".to_owned()],
+            workers: Some(3),
             ..Flags::default()
         };
         let printed = Config::load(flags).expect("valid settings").to_toml();

@@ -2,8 +2,8 @@
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounter, IntGauge};
-use simmer_sfu::{Counters, Sfu};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use simmer_sfu::{Counters, Sfu, WorkerCounters};
 
 /// Reads the core's counters at each scrape.
 pub(super) struct CoreMetrics {
@@ -36,9 +36,55 @@ impl Collector for CoreMetrics {
                 families.extend(counter.collect());
             }
         }
+        families.extend(workers(&self.core.workers()));
         families
     }
 }
+
+/// What each worker does, by its number.
+fn workers(workers: &[WorkerCounters]) -> Vec<MetricFamily> {
+    let mut families = Vec::new();
+    let (name, help) = ("simmer_worker_media_connections", "Media connections of each worker now.");
+    if let Ok(gauges) = IntGaugeVec::new(Opts::new(name, help), &["worker"]) {
+        for (number, worker) in workers.iter().enumerate() {
+            let value = i64::try_from(worker.participants).unwrap_or(i64::MAX);
+            gauges.with_label_values(&[number.to_string()]).set(value);
+        }
+        families.extend(gauges.collect());
+    }
+    for (name, help, value) in WORKER_TOTALS {
+        if let Ok(counters) = IntCounterVec::new(Opts::new(name, help), &["worker"]) {
+            for (number, worker) in workers.iter().enumerate() {
+                counters.with_label_values(&[number.to_string()]).inc_by(value(worker));
+            }
+            families.extend(counters.collect());
+        }
+    }
+    families
+}
+
+type WorkerRow = (&'static str, &'static str, fn(&WorkerCounters) -> u64);
+
+const WORKER_TOTALS: [WorkerRow; 4] = [
+    ("simmer_worker_datagrams_received_total", "Datagrams received by each worker.", |worker| {
+        worker.datagrams_received
+    }),
+    (
+        "simmer_worker_datagrams_handed_over_total",
+        "Datagrams each worker handed to the one they were for.",
+        |worker| worker.datagrams_handed_over,
+    ),
+    (
+        "simmer_worker_datagrams_dropped_total",
+        "Datagrams each worker dropped, since the one they were for had too many waiting.",
+        |worker| worker.datagrams_dropped,
+    ),
+    (
+        "simmer_worker_packets_forwarded_total",
+        "RTP packets sent for the first time by each worker.",
+        |worker| worker.packets_forwarded,
+    ),
+];
 
 type Row = (&'static str, &'static str, u64);
 

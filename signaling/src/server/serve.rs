@@ -92,7 +92,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         metrics_routes(metrics).merge(media_report::routes(core.clone())),
         stopped,
     ));
-    tracing::info!(http = %address, media = %core.local_addr(), metrics = %metrics_address, "ready");
+    tracing::info!(http = %address, media = %core.local_addr(), metrics = %metrics_address, workers = config.workers(), "ready");
     print(&format!("Simmer is ready: http://{address}/\n"))?;
 
     tokio::select! {
@@ -132,7 +132,12 @@ async fn bind(config: &Config, feed: &Feed) -> anyhow::Result<(TcpListener, Sfu)
             if config.advertise.is_empty() { local_addresses(listen.ip()) } else { config.advertise.clone() };
         let events = feed.clone();
         let started = Sfu::start(
-            simmer_sfu::Config { listen, advertise, limits: simmer_sfu::Limits::default() },
+            simmer_sfu::Config {
+                listen,
+                advertise,
+                workers: config.workers(),
+                limits: simmer_sfu::Limits::default(),
+            },
             Box::new(move |event| events.core(event)),
         );
         attempts -= 1;
