@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::message::{Command, Event};
 use crate::shard::{Shard, ShardConfig};
-use crate::transport::{ContextError, RtcContext, RtcTransport};
+use crate::transport::{Class, ContextError, RtcContext, RtcTransport};
 use socket::MediaSocket;
 
 /// A running media core. Clones are handles to the same one; it ends with [`shutdown`](Self::shutdown), or when the last handle is dropped.
@@ -89,6 +89,7 @@ impl Sfu {
             shared: Arc::clone(&shared),
             on_event,
             pool: BytesMut::new(),
+            passing: BytesMut::new(),
         };
         let worker = std::thread::Builder::new()
             .name("simmer-shard-0".to_owned())
@@ -196,8 +197,10 @@ struct Worker {
     commands: Receiver<Command>,
     shared: Arc<Shared>,
     on_event: Box<dyn FnMut(Event) + Send>,
-    /// Received datagrams are copied here once, and shared from here on.
+    /// Received packets are copied here once, and shared from here on.
     pool: BytesMut,
+    /// The same for what nobody keeps: between packets it would hold on to their memory, or they to its.
+    passing: BytesMut,
 }
 
 impl Worker {
@@ -276,11 +279,17 @@ impl Worker {
             if received.elsewhere {
                 self.transmit(now);
             }
-            let (shard, pool) = (&mut self.shard, &mut self.pool);
+            let (shard, pool, passing) = (&mut self.shard, &mut self.pool, &mut self.passing);
             self.socket.hear(at, received, |from, datagram| {
-                if pool.capacity() < datagram.len() {
-                    *pool = BytesMut::with_capacity(POOL_BYTES);
-                }
+                let pool = if Class::of(datagram) == Some(Class::Rtp) {
+                    if pool.capacity() < datagram.len() {
+                        *pool = BytesMut::with_capacity(POOL_BYTES);
+                    }
+                    &mut *pool
+                } else {
+                    passing.reserve(datagram.len().max(PASSING_BYTES));
+                    &mut *passing
+                };
                 pool.extend_from_slice(datagram);
                 let datagram = pool.split();
                 shard.guarded(now, |shard, now| shard.handle_datagram(now, from, datagram));
@@ -315,3 +324,4 @@ const BATCHES_PER_TURN: usize = 8;
 /// Sealed by so much, which takes a quarter of a millisecond, what waits leaves before more is taken.
 const BYTES_AT_ONCE: u64 = 1024 * 1024;
 const POOL_BYTES: usize = 64 * 1024;
+const PASSING_BYTES: usize = 2048;
