@@ -44,7 +44,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// Requests for key frames that go upstream: at most one per encoding in this time.
     pub keyframe_interval: Duration,
-    /// Source packets kept for retransmission, per encoding. A power of two.
+    /// Source packets kept for retransmission, per encoding: at most so many, of the last two seconds. A power of two.
     pub history_packets: usize,
 }
 

@@ -64,7 +64,7 @@ async fn web_socket(
     // The 128 KiB that a WebSocket reads into by default would be most of what a session costs.
     upgrade
         .protocols([SUBPROTOCOL])
-        .read_buffer_size(4096)
+        .read_buffer_size(1024)
         .max_message_size(read_at_most)
         .max_frame_size(read_at_most)
         .on_upgrade(move |socket| ws::serve(socket, signaling.rooms, signaling.tokens))

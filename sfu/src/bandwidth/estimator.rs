@@ -156,6 +156,11 @@ impl BandwidthEstimator {
         }
     }
 
+    /// The last so many numbers are those that feedback may still be about.
+    pub fn unsettled(&self) -> usize {
+        self.history.len()
+    }
+
     /// The receiver tells when datagrams arrived. Whatever it tells is survived; what cannot be is passed over.
     pub fn on_feedback(&mut self, now: Instant, feedback: &TransportFeedback<'_>) {
         if usize::from(feedback.statuses()) > CAPACITY {

@@ -63,6 +63,11 @@ impl SentHistory {
         self.forget(sent_us);
     }
 
+    /// How many are kept, up to the last one sent.
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
     /// The number after the last one sent.
     pub(super) fn end(&self) -> u64 {
         self.first.saturating_add(self.packets.len() as u64)

@@ -17,7 +17,7 @@ use crate::counters::WorkerCounters;
 use crate::id::ShardIndex;
 use crate::message::{DisconnectReason, Event};
 use crate::shard::Shard;
-use crate::transport::{RtcTransport, Transport};
+use crate::transport::{Class, RtcTransport, Transport};
 
 /// Whom events are told to. One worker at a time.
 pub(super) type OnEvent = Box<dyn FnMut(Event) + Send>;
@@ -41,8 +41,10 @@ pub(super) struct Worker {
 /// What a worker keeps from turn to turn.
 #[derive(Default)]
 pub(super) struct Rest {
-    /// Received datagrams are copied here once, and shared from here on.
+    /// Received packets are copied here once, and shared from here on.
     pool: BytesMut,
+    /// The same for what nobody keeps: between packets it would hold on to their memory, or they to its.
+    passing: BytesMut,
     /// What placement is to be told when its events have been told.
     handled: Vec<Handled>,
     /// A bit for each worker that something was handed to.
@@ -132,10 +134,17 @@ impl Worker {
     fn take(&mut self, now: Instant, count: usize) {
         for at in 0..count {
             let Some((path, contents, size)) = self.socket.look(at) else { continue };
-            let pool = &mut self.rest.pool;
-            if pool.capacity() < contents.len() {
-                *pool = BytesMut::with_capacity(POOL_BYTES.max(contents.len()));
-            }
+            let pool = if Class::of(contents) == Some(Class::Rtp) {
+                let pool = &mut self.rest.pool;
+                if pool.capacity() < contents.len() {
+                    *pool = BytesMut::with_capacity(POOL_BYTES.max(contents.len()));
+                }
+                pool
+            } else {
+                let passing = &mut self.rest.passing;
+                passing.reserve(contents.len().max(PASSING_BYTES));
+                passing
+            };
             pool.extend_from_slice(contents);
             let arrival = Arrival { path, size, contents: pool.split() };
             self.rest.totals.datagrams_received += arrival.count();
@@ -325,3 +334,4 @@ const HANDED_PER_TURN: usize = 256;
 /// Sealed by so much, which takes a quarter of a millisecond, what waits leaves before more is taken.
 const BYTES_AT_ONCE: u64 = 1024 * 1024;
 const POOL_BYTES: usize = 64 * 1024;
+const PASSING_BYTES: usize = 2048;

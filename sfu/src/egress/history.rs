@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::codec::red::EarlierPayload;
 use crate::codec::{PayloadInfo, PictureIds};
+use crate::egress::kept::Kept;
 use crate::rtp::AudioLevel;
 
 /// One RTP packet of a publication, opened and parsed once for all its viewers.
@@ -33,28 +34,38 @@ pub struct SourcePacket {
     pub earlier: Option<EarlierPayload>,
 }
 
-/// The last packets of one encoding.
+/// The last packets of one encoding, as many as came within [`KEPT`]: what is older nobody asks for, and it would keep the memory of all that came
+/// around it.
 #[derive(Debug)]
 pub struct SourceHistory {
+    /// By number, modulo their count. None before the first packet.
     packets: Vec<Option<SourcePacket>>,
+    /// No number before is kept.
+    first: u64,
     capacity: usize,
 }
 
 impl SourceHistory {
     /// Keeps at most `capacity` packets; each newer one takes the place of the one so many numbers before it.
     pub fn new(capacity: usize) -> Self {
-        Self { packets: Vec::new(), capacity: capacity.max(1) }
+        Self { packets: Vec::new(), first: 0, capacity: capacity.max(1) }
     }
 
     /// Keeps a packet.
     #[inline]
     pub fn insert(&mut self, packet: SourcePacket) {
-        let at = self.at(packet.sequence);
-        if at >= self.packets.len() {
-            self.packets.resize(self.capacity, None);
+        if self.packets.is_empty() {
+            self.packets.resize(FEWEST_KEPT.min(self.capacity), None);
+            self.first = packet.sequence;
         }
+        self.forget(&packet);
+        while self.drives_out(&packet) {
+            self.resize((self.packets.len() * 2).min(self.capacity));
+        }
+        let at = self.at(packet.sequence);
         // One that comes late does not drive out what took its place.
         if self.packets[at].as_ref().is_none_or(|kept| kept.sequence <= packet.sequence) {
+            self.first = self.first.min(packet.sequence);
             self.packets[at] = Some(packet);
         }
     }
@@ -65,8 +76,51 @@ impl SourceHistory {
     }
 
     fn at(&self, sequence: u64) -> usize {
-        (sequence % self.capacity as u64) as usize
+        (sequence % self.packets.len().max(1) as u64) as usize
     }
+
+    /// Lets go of what is too old now that a packet has come, a few at a time, and of places that only a burst needed.
+    #[inline]
+    fn forget(&mut self, newest: &SourcePacket) {
+        let places = self.packets.len() as u64;
+        self.first = self.first.max(newest.sequence.saturating_sub(places));
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            let at = self.at(self.first);
+            let kept = self.packets[at].as_ref().filter(|kept| kept.sequence == self.first);
+            if self.first >= newest.sequence || kept.is_some_and(|kept| is_young(kept, newest)) {
+                break;
+            }
+            if kept.is_some() {
+                self.packets[at] = None;
+            }
+            self.first += 1;
+        }
+        let used = newest.sequence.saturating_sub(self.first);
+        if newest.sequence.is_multiple_of(places) && used * 4 < places && places > FEWEST_KEPT as u64 {
+            self.resize(self.packets.len() / 2);
+        }
+    }
+
+    /// Whether a packet takes the place of one that may still be asked for, and there could be more places.
+    #[inline]
+    fn drives_out(&self, packet: &SourcePacket) -> bool {
+        let kept = self.packets[self.at(packet.sequence)].as_ref();
+        self.packets.len() < self.capacity
+            && kept.is_some_and(|kept| kept.sequence < packet.sequence && is_young(kept, packet))
+    }
+
+    fn resize(&mut self, places: usize) {
+        for packet in std::mem::replace(&mut self.packets, vec![None; places]).into_iter().flatten() {
+            let at = self.at(packet.sequence);
+            if self.packets[at].as_ref().is_none_or(|kept| kept.sequence < packet.sequence) {
+                self.packets[at] = Some(packet);
+            }
+        }
+    }
+}
+
+fn is_young(kept: &SourcePacket, newest: &SourcePacket) -> bool {
+    newest.arrival.saturating_duration_since(kept.arrival) <= KEPT
 }
 
 /// What a slot sent under one of its numbers.
@@ -123,20 +177,14 @@ pub enum NotAgain {
 #[derive(Debug, Default)]
 pub struct SentHistory {
     /// By number, modulo their count: a power of two, as many as are sent before [`DEADLINE`], within bounds. None before the first packet.
-    entries: Vec<Option<Entry>>,
+    entries: Vec<Option<Kept>>,
     highest: Option<u64>,
+    /// The source's number of the packet kept last.
+    source: u64,
+    /// Where its clock begins.
+    origin: Option<Instant>,
     /// Bytes that may still be spent on retransmissions; a share of what is sent is added.
     budget: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    sent: Sent,
-    bytes: u32,
-    at: Instant,
-    resent: Option<Instant>,
-    /// Repairs sent whose loss was not reported.
-    copies: u8,
 }
 
 impl SentHistory {
@@ -147,15 +195,22 @@ impl SentHistory {
             self.entries.resize(FEWEST_SENT, None);
             self.budget = BUDGET_AT_FIRST;
         }
-        while self.drives_out(now, sent.sequence) {
-            self.grow();
+        self.origin.get_or_insert(now);
+        let now_ms = self.millis(now);
+        while self.drives_out(now_ms, sent.sequence) {
+            self.resize(self.entries.len() * 2);
         }
         let at = self.at(sent.sequence);
-        let place = &mut self.entries[at];
-        if place.as_ref().is_none_or(|kept| kept.sent.sequence <= sent.sequence) {
-            *place = Some(Entry { sent, bytes: bytes as u32, at: now, resent: None, copies: 0 });
+        if at == 0 && self.has_too_many(now_ms, sent.sequence) {
+            self.resize(self.entries.len() / 2);
         }
-        self.highest = self.highest.max(Some(sent.sequence));
+        let highest = self.highest.unwrap_or(0).max(sent.sequence);
+        let place = &mut self.entries[at];
+        if place.is_none_or(|kept| kept.sequence(highest) <= sent.sequence) {
+            *place = Some(Kept::new(now_ms, &sent, bytes));
+            self.source = sent.source_sequence;
+        }
+        self.highest = Some(highest);
         self.budget = (self.budget + bytes / BUDGET_SHARE).min(BUDGET_AT_MOST);
     }
 
@@ -172,47 +227,54 @@ impl SentHistory {
     ) -> Result<(Sent, usize), NotAgain> {
         let at = self.at(sequence.into());
         let (highest, wanted) = (self.highest.unwrap_or(0), self.extend(sequence));
+        let now_ms = self.millis(now);
         let Some(entry) = self.entries.get_mut(at).and_then(Option::as_mut) else {
             // More than half of the numbers back is rather ahead.
             let long_ago = (FEWEST_SENT as u64..32_768).contains(&(highest - wanted));
             return Err(if long_ago { NotAgain::TooLate } else { NotAgain::Unknown });
         };
-        if entry.sent.sequence as u16 != sequence {
+        let kept = entry.sequence(highest);
+        if kept as u16 != sequence {
             // What stands in its place is newer, or still the one before it: that has not been sent yet.
-            return Err(if entry.sent.sequence > wanted { NotAgain::TooLate } else { NotAgain::Unknown });
+            return Err(if kept > wanted { NotAgain::TooLate } else { NotAgain::Unknown });
         }
-        if now.saturating_duration_since(entry.at) > if asked { DEADLINE } else { DEADLINE_UNASKED } {
+        if entry.age(now_ms) > if asked { DEADLINE } else { DEADLINE_UNASKED } {
             return Err(NotAgain::TooLate);
         }
         let pace = pace.clamp(PACE_AT_LEAST, PACE_AT_MOST);
-        if entry.resent.is_some_and(|at| now.duration_since(at) < pace) || !asked && entry.copies > 0 {
+        let resent = entry.since_resent(now_ms);
+        if resent.is_some_and(|since| since < pace) || !asked && entry.copies > 0 {
             return Err(NotAgain::JustSent);
         }
         // Further copies come out of what is to spare: the first one of another packet does more.
-        let copies = if entry.resent.is_none() || self.budget < BUDGET_TO_SPARE { 1 } else { copies };
-        let bytes = entry.bytes as usize * copies;
+        let copies = if resent.is_none() || self.budget < BUDGET_TO_SPARE { 1 } else { copies };
+        let bytes = entry.bytes() * copies;
         self.budget = self.budget.checked_sub(bytes).ok_or(NotAgain::OverBudget)?;
-        entry.resent = Some(now);
-        Ok((entry.sent, copies))
+        entry.note_resent(now_ms);
+        Ok((entry.sent(highest, self.source), copies))
     }
 
     /// A repair went out.
     pub fn on_copy(&mut self, sequence: u64) {
-        let at = self.at(sequence);
+        let (at, highest) = (self.at(sequence), self.highest.unwrap_or(0));
         let place = self.entries.get_mut(at);
-        if let Some(entry) = place.and_then(Option::as_mut).filter(|entry| entry.sent.sequence == sequence) {
+        if let Some(entry) =
+            place.and_then(Option::as_mut).filter(|entry| entry.sequence(highest) == sequence)
+        {
             entry.copies = entry.copies.saturating_add(1);
         }
     }
 
     /// A repair was lost; whether it was the last one on its way.
     pub fn on_copy_lost(&mut self, sequence: u16) -> bool {
-        let at = self.at(sequence.into());
+        let (at, highest) = (self.at(sequence.into()), self.highest.unwrap_or(0));
         let place = self.entries.get_mut(at).and_then(Option::as_mut);
-        let Some(entry) = place.filter(|entry| entry.sent.sequence as u16 == sequence) else { return false };
+        let Some(entry) = place.filter(|entry| entry.sequence(highest) as u16 == sequence) else {
+            return false;
+        };
         let last = entry.copies == 1;
         entry.copies = entry.copies.saturating_sub(1);
-        last && entry.resent.is_some()
+        last && entry.was_resent()
     }
 
     /// A 16-bit number of what was sent, extended: the last one that has these bits.
@@ -223,9 +285,10 @@ impl SentHistory {
 
     /// What was sent `back` packets before the last one; `None` when that is not kept.
     pub fn recent(&self, back: usize) -> Option<Sent> {
-        let sequence = self.highest?.checked_sub(back as u64)?;
+        let highest = self.highest?;
+        let sequence = highest.checked_sub(back as u64)?;
         let entry = self.entries.get(self.at(sequence))?.as_ref()?;
-        (entry.sent.sequence == sequence).then_some(entry.sent)
+        (entry.sequence(highest) == sequence).then(|| entry.sent(highest, self.source))
     }
 
     /// Where a number is, or would be.
@@ -237,19 +300,39 @@ impl SentHistory {
 
     /// Whether a new number takes the place of one that may still be asked for, and there could be more places.
     #[inline]
-    fn drives_out(&self, now: Instant, sequence: u64) -> bool {
-        let young = |kept: &Entry| now.saturating_duration_since(kept.at) <= DEADLINE;
-        let kept = self.entries[self.at(sequence)].as_ref();
-        self.entries.len() < MOST_SENT
-            && kept.is_some_and(|kept| kept.sent.sequence < sequence && young(kept))
+    fn drives_out(&self, now_ms: u32, sequence: u64) -> bool {
+        let kept = self.entries[self.at(sequence)];
+        let older = |kept: Kept| kept.sequence(self.highest.unwrap_or(0)) < sequence;
+        self.entries.len() < MOST_SENT && kept.is_some_and(|kept| older(kept) && kept.age(now_ms) <= DEADLINE)
     }
 
-    fn grow(&mut self) {
-        let more = vec![None; self.entries.len() * 2];
-        for entry in std::mem::replace(&mut self.entries, more).into_iter().flatten() {
-            let at = self.at(entry.sent.sequence);
-            self.entries[at] = Some(entry);
+    /// Whether half the places would do, and not only just: it was a burst that took so many. Looked at once in a round.
+    fn has_too_many(&self, now_ms: u32, sequence: u64) -> bool {
+        let half = self.entries.len() / 2;
+        let opposite = self.entries.get(half).copied().flatten();
+        half >= FEWEST_SENT
+            && opposite.is_some_and(|kept| {
+                kept.sequence(sequence) + half as u64 == sequence && kept.age(now_ms) > DEADLINE * 5 / 4
+            })
+    }
+
+    /// Changes the number of places. Where there are fewer, what is newest stays.
+    fn resize(&mut self, places: usize) {
+        let highest = self.highest.unwrap_or(0);
+        for entry in std::mem::replace(&mut self.entries, vec![None; places]).into_iter().flatten() {
+            let sequence = entry.sequence(highest);
+            let at = self.at(sequence);
+            if self.entries[at].is_none_or(|kept| kept.sequence(highest) < sequence) {
+                self.entries[at] = Some(entry);
+            }
         }
+    }
+
+    /// Since the first packet. It goes round in seven weeks.
+    #[inline]
+    fn millis(&self, now: Instant) -> u32 {
+        let since = self.origin.map_or(Duration::ZERO, |origin| now.saturating_duration_since(origin));
+        (since.as_secs() as u32).wrapping_mul(1000).wrapping_add(since.subsec_millis())
     }
 
     /// Forgets all numbers: what they stood for is shown no more. The budget stays what it is.
@@ -259,6 +342,11 @@ impl SentHistory {
     }
 }
 
+/// Longer than anything is sent again ([`DEADLINE`]), or begun with by who comes.
+const KEPT: Duration = Duration::from_secs(2);
+const FEWEST_KEPT: usize = 64;
+/// More than one, so that what came in a burst goes.
+const FORGOTTEN_AT_ONCE: usize = 4;
 /// A second of sound. It and its doubles divide 65536, so that a 16-bit number finds its place.
 const FEWEST_SENT: usize = 64;
 /// A second of video at some 20 Mbit/s.
@@ -278,3 +366,100 @@ const PACE_AT_LEAST: Duration = Duration::from_millis(10);
 const PACE_AT_MOST: Duration = Duration::from_millis(200);
 const _: () =
     assert!(65_536 % MOST_SENT == 0 && MOST_SENT.is_power_of_two() && FEWEST_SENT.is_power_of_two());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+    fn origin() -> Instant {
+        Instant::now()
+    }
+
+    fn packet(sequence: u64, arrival: Instant) -> SourcePacket {
+        SourcePacket {
+            encoding: 0,
+            sequence,
+            timestamp: 0,
+            marker: false,
+            arrival,
+            audio_level: None,
+            info: PayloadInfo::default(),
+            descriptor: Bytes::new(),
+            payload: Bytes::from_static(b"payload"),
+            earlier: None,
+        }
+    }
+
+    fn sent(sequence: u64) -> Sent {
+        Sent {
+            encoding: 0,
+            source_sequence: sequence + 7,
+            sequence,
+            timestamp: 0,
+            marker: false,
+            picture: None,
+            frame_number: None,
+            empty: false,
+            redundant: false,
+            marks: Marks::default(),
+        }
+    }
+
+    #[test]
+    fn what_came_within_two_seconds_is_kept_and_nothing_else() {
+        // Packets a second: of a sound, of a picture, of a good one, of more than is kept.
+        for rate in [20, 200, 500, 4000_u64] {
+            let (origin, mut history) = (origin(), SourceHistory::new(1024));
+            for number in 0..rate * 4 {
+                let now = origin + Duration::from_micros(number * 1_000_000 / rate);
+                history.insert(packet(70_000 + number, now));
+                let kept = history.packets.iter().flatten().count() as u64;
+                assert!(kept <= (rate * 2 + 1).min(1024), "{kept} of {rate} a second");
+                let oldest = (70_000 + number).saturating_sub((rate * 2).min(1023)).max(70_000);
+                assert!(history.lookup(oldest).is_some(), "{oldest} after {number} of {rate} a second");
+            }
+        }
+    }
+
+    #[test]
+    fn the_places_of_a_burst_are_given_back() {
+        let (origin, mut history) = (origin(), SourceHistory::new(1024));
+        (0..900).for_each(|number| history.insert(packet(70_000 + number, origin)));
+        assert_eq!(history.packets.len(), 1024);
+        for number in 900..4000 {
+            history.insert(packet(70_000 + number, origin + Duration::from_millis(20 * (number - 899))));
+        }
+        assert_eq!(history.packets.len(), 256, "a hundred are kept");
+    }
+
+    #[test]
+    fn a_leap_and_a_late_packet_are_taken() {
+        let (origin, mut history) = (origin(), SourceHistory::new(256));
+        for sequence in [70_000, 200_000, 199_990, 1 << 47, 70_000] {
+            history.insert(packet(sequence, origin));
+        }
+        assert!(history.lookup(199_990).is_some() && history.lookup(1 << 47).is_some());
+    }
+
+    #[test]
+    fn the_numbers_of_a_burst_are_given_back_too() {
+        let (origin, mut history) = (origin(), SentHistory::default());
+        let again = |history: &mut SentHistory, now, sequence: u64| {
+            let (sent, _) = history.resend(now, sequence as u16, Duration::ZERO, 1, true)?;
+            Ok::<_, NotAgain>((sent.sequence, sent.source_sequence))
+        };
+        (70_000..71_000).for_each(|sequence| history.on_sent(origin, sent(sequence), 100));
+        assert_eq!(history.entries.len(), 1024);
+        let mut now = origin;
+        for sequence in 71_000..74_000 {
+            now += Duration::from_millis(10);
+            history.on_sent(now, sent(sequence), 100);
+            let oldest = sequence - 100;
+            if oldest.is_multiple_of(10) {
+                assert_eq!(again(&mut history, now, oldest), Ok((oldest, oldest + 7)), "a second's are kept");
+            }
+        }
+        assert_eq!(history.entries.len(), 128);
+    }
+}

@@ -3,6 +3,7 @@
 mod clock;
 mod frame_munger;
 mod history;
+mod kept;
 mod munger;
 mod picture_munger;
 mod playout_delay;

@@ -11,8 +11,10 @@ use crate::id::Ssrc;
 /// The last datagrams of one line that can be sent again, and those of them that are to be.
 #[derive(Default)]
 pub(super) struct Carried {
-    /// By number, modulo [`CARRIED`]; empty before the first.
+    /// By number, modulo their count: as many as feedback may still be about, within bounds; empty before the first.
     ring: Vec<Option<(u16, Packet)>>,
+    /// The most of them at once since the ring began anew.
+    most: usize,
     /// When to send again what was reported missing, unless that was done by then.
     lost: VecDeque<(Instant, Packet)>,
 }
@@ -29,18 +31,42 @@ pub(super) struct Packet {
 }
 
 impl Carried {
-    /// A packet was sent under this transport-wide number.
+    /// A packet was sent under this transport-wide number; it is one of so many that feedback may still be about, which follow each other.
     #[inline]
-    pub(super) fn note(&mut self, number: u16, packet: Packet) {
-        if self.ring.is_empty() {
-            self.ring.resize(CARRIED, None);
+    pub(super) fn note(&mut self, number: u16, packet: Packet, unsettled: usize) {
+        self.most = self.most.max(unsettled);
+        let needed = self.most.next_power_of_two().clamp(FEWEST_CARRIED, CARRIED);
+        if needed > self.ring.len() {
+            self.resize(needed);
+        } else if usize::from(number).is_multiple_of(self.ring.len()) {
+            // A round shows what is needed. Twice as much is kept, or it would come and go.
+            if needed * 4 <= self.ring.len() {
+                self.resize(needed * 2);
+            }
+            self.most = unsettled;
         }
-        self.ring[usize::from(number) % CARRIED] = Some((number, packet));
+        let at = self.at(number);
+        self.ring[at] = Some((number, packet));
+    }
+
+    fn at(&self, number: u16) -> usize {
+        usize::from(number) % self.ring.len().max(1)
+    }
+
+    fn resize(&mut self, places: usize) {
+        for (number, packet) in std::mem::replace(&mut self.ring, vec![None; places]).into_iter().flatten() {
+            let at = self.at(number);
+            let newer = |kept: u16| (number.wrapping_sub(kept) as i16) > 0;
+            if self.ring[at].is_none_or(|(kept, _)| newer(kept)) {
+                self.ring[at] = Some((number, packet));
+            }
+        }
     }
 
     /// What is reported missing under a number; each once.
     pub(super) fn take(&mut self, number: u16) -> Option<Packet> {
-        let place = self.ring.get_mut(usize::from(number) % CARRIED)?;
+        let at = self.at(number);
+        let place = self.ring.get_mut(at)?;
         let (_, packet) = place.filter(|(of, _)| *of == number)?;
         *place = None;
         Some(packet)
@@ -68,7 +94,8 @@ impl Carried {
 
 /// What 8 Mbit/s send in a second. Divides 65536.
 const CARRIED: usize = 1024;
-const _: () = assert!(65_536 % CARRIED == 0);
+const FEWEST_CARRIED: usize = 64;
+const _: () = assert!(65_536 % CARRIED == 0 && CARRIED.is_power_of_two() && FEWEST_CARRIED.is_power_of_two());
 const MOST_LOST: usize = 256;
 /// A request leaves the client before the feedback does, and jitter lets it come so much later.
 const ASKED_WITHIN: Duration = Duration::from_millis(20);
@@ -91,13 +118,28 @@ mod tests {
         let mut carried = Carried::default();
         assert_eq!(carried.take(3), None);
         for number in 65_000..=65_535 {
-            carried.note(number, packet(number));
+            carried.note(number, packet(number), CARRIED);
         }
         for number in 0..600 {
-            carried.note(number, packet(number));
+            carried.note(number, packet(number), CARRIED);
         }
         let told = [65_000, 65_535, 599, 599, 600].map(|number| carried.take(number));
         assert_eq!(told, [None, Some(packet(65_535)), Some(packet(599)), None, None]);
+    }
+
+    #[test]
+    fn what_feedback_may_be_about_is_kept_and_the_memory_of_more_given_back() {
+        let mut carried = Carried::default();
+        let mut sent = 0;
+        for unsettled in [30, 64, 65, 700, 3000, 200, 30] {
+            for noted in 1..5000 {
+                carried.note(sent as u16, packet(sent as u16), unsettled);
+                sent += 1;
+                let oldest = (sent - unsettled.min(CARRIED).min(noted)) as u16;
+                assert_eq!(carried.ring[carried.at(oldest)], Some((oldest, packet(oldest))), "{unsettled}");
+            }
+        }
+        assert_eq!(carried.ring.len(), 2 * FEWEST_CARRIED);
     }
 
     #[test]

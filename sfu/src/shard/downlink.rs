@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::bandwidth::{BandwidthEstimator, Bitrate, EstimatorReport, Pacer, Probe, Usage};
 use crate::egress::{Sent, SourcePacket};
 use crate::ingress::RateMeter;
-use crate::shard::carried::Carried;
+use crate::shard::carried::{Carried, Packet};
 use crate::shard::outbox::{Outbox, Run};
 
 /// What goes down to one participant.
@@ -332,6 +332,13 @@ impl Downlink {
             pacer.on_sent(now, size);
         }
         size
+    }
+
+    /// Notes what was sent just now under a transport-wide number.
+    #[inline]
+    pub(super) fn note(&mut self, number: u16, packet: Packet) {
+        let unsettled = self.estimator.as_ref().map_or(0, |estimator| estimator.unsettled());
+        self.carried.note(number, packet, unsettled);
     }
 
     /// Whether a probe, the one under way or the next, lacks something now. What is sent in the meantime is part of it.

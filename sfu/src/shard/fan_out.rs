@@ -75,7 +75,7 @@ impl<T: Transport> Shard<T> {
                 }
             }
             done(self, index);
-            self.lend(index);
+            self.take_back(index);
         }
         self.current = current;
         if let Some(publication) = self.publication_at(publisher, at) {
@@ -84,12 +84,28 @@ impl<T: Transport> Shard<T> {
         self.burst.give_back(packets);
     }
 
-    /// Gives a participant the outbox that is in the processor's cache, or takes it back, if nothing is in theirs.
+    /// Gives a participant memory to write into, that which is in the processor's cache: who has nothing to send has none.
     #[inline]
-    fn lend(&mut self, index: usize) {
-        let outbox = &mut self.participants[index].downlink.outbox;
-        if outbox.is_empty() {
-            std::mem::swap(outbox, &mut self.hot);
+    pub(super) fn lend(&mut self, index: usize) {
+        let Some(participant) = self.participants.get_mut(index) else { return };
+        let outbox = &mut participant.downlink.outbox;
+        if !outbox.has_memory()
+            && let Some(spare) = self.spare.pop()
+        {
+            *outbox = spare;
+        }
+    }
+
+    /// Takes it back, if nothing is in it.
+    #[inline]
+    pub(super) fn take_back(&mut self, index: usize) {
+        let Some(participant) = self.participants.get_mut(index) else { return };
+        let outbox = &mut participant.downlink.outbox;
+        if outbox.is_empty() && outbox.has_memory() {
+            let spare = std::mem::take(outbox);
+            if self.spare.len() < MOST_SPARE {
+                self.spare.push(spare);
+            }
         }
     }
 
@@ -385,3 +401,5 @@ impl LossReport {
 const MAX_PROBE_STEPS: usize = 256;
 /// Sequence numbers looked at in one negative acknowledgement: as many as are kept.
 const MAX_LOST: usize = 512;
+/// As many write before anything leaves, at most times; beyond, memory comes and goes.
+const MOST_SPARE: usize = 256;

@@ -87,8 +87,8 @@ pub struct Shard<T: Transport> {
     room_timers: Timers,
     /// What came last, on its way to its viewers.
     burst: Burst,
-    /// Lent to one viewer after the other for what is sent at once: it stays in the processor's cache.
-    hot: Outbox,
+    /// Lent to one viewer after the other for what is sent at once: the last one stays in the processor's cache.
+    spare: Vec<Outbox>,
     /// Those with something in their outbox.
     queue: Vec<usize>,
     /// Datagrams that are not media.
@@ -118,7 +118,7 @@ impl<T: Transport> Shard<T> {
             timers: Timers::default(),
             room_timers: Timers::default(),
             burst: Burst::default(),
-            hot: Outbox::default(),
+            spare: Vec::new(),
             queue: Vec::new(),
             control: VecDeque::new(),
             events: VecDeque::new(),
@@ -168,7 +168,11 @@ impl<T: Transport> Shard<T> {
                 self.after_transport(now, index);
             }
             Incoming::Rtp => self.handle_rtp(now, index, datagram),
-            Incoming::Rtcp => self.handle_rtcp(now, index, &datagram),
+            Incoming::Rtcp => {
+                self.lend(index);
+                self.handle_rtcp(now, index, &datagram);
+                self.take_back(index);
+            }
         }
         self.arm(index);
         incoming == Incoming::Bound
@@ -233,6 +237,7 @@ impl<T: Transport> Shard<T> {
                 continue;
             }
             self.current = Some(index);
+            self.lend(index);
             let reports = self.participants[index].handle_timeout(now, &mut self.counters);
             if reports {
                 if self.participants[index].has_layers() {
@@ -247,6 +252,7 @@ impl<T: Transport> Shard<T> {
             self.repair_unasked(now, index);
             self.fill_probe(now, index);
             self.enqueue(index);
+            self.take_back(index);
             self.after_transport(now, index);
             self.arm_after(index, now);
         }
@@ -279,6 +285,7 @@ impl<T: Transport> Shard<T> {
             if let Some(participant) = self.participants.get_mut(index) {
                 participant.downlink.outbox.trim();
             }
+            self.take_back(index);
         }
         self.queue = queue;
         self.handed_out = self.counters.bytes_forwarded;

@@ -34,6 +34,11 @@ impl Outbox {
         self.sizes.is_empty()
     }
 
+    /// Whether it can take a datagram without asking for memory.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.bytes.capacity() > 0
+    }
+
     /// Gives back memory that only a rare burst needs, such as the packets since a key frame for who has just come.
     pub(crate) fn trim(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES {

@@ -278,7 +278,7 @@ impl Slot {
         });
         self.sent.on_sent(now, Sent { marks, ..sent }, size);
         if let Some(number) = marks.transport_number.filter(|_| source.rtx_payload_type.is_some()) {
-            downlink.carried.note(number, self.as_carried(&sent, false));
+            downlink.note(number, self.as_carried(&sent, false));
         }
         let first = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
@@ -367,7 +367,7 @@ impl Slot {
         });
         if let Some(number) = carried {
             self.sent.on_copy(sent.sequence);
-            downlink.carried.note(number, self.as_carried(sent, true));
+            downlink.note(number, self.as_carried(sent, true));
         }
         Some(size)
     }

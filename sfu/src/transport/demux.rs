@@ -1,6 +1,6 @@
 /// What a datagram on the media port is, by its first bytes (RFC 7983 section 7, RFC 5761 section 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Class {
+pub(crate) enum Class {
     Stun,
     Dtls,
     Rtp,
@@ -9,7 +9,7 @@ pub(super) enum Class {
 
 impl Class {
     /// Looks at no more than two bytes. `None` for what no protocol of ours begins with.
-    pub(super) fn of(datagram: &[u8]) -> Option<Self> {
+    pub(crate) fn of(datagram: &[u8]) -> Option<Self> {
         match (datagram.first()?, datagram.get(1)) {
             (0..=3, _) => Some(Self::Stun),
             (20..=63, _) => Some(Self::Dtls),

@@ -19,6 +19,7 @@ mod srtp;
 mod stun;
 
 pub use context::{ContextError, RtcContext};
+pub(crate) use demux::Class;
 pub use rtc::RtcTransport;
 pub use srtp::{KeyingMaterial, Opener, Profile, Sealer, SrtpCounters};
 
