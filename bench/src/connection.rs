@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::{Bytes, BytesMut};
@@ -210,8 +210,8 @@ impl Connection {
         self.counts
     }
 
-    /// Reads datagrams until there are none, and appends what was in them, with the time of reading. A buffer of 64 KiB takes as many as the system
-    /// hands over at once.
+    /// Reads datagrams until there are none, and appends what was in them, with the time at which the system had them. A buffer of 64 KiB takes as many
+    /// as it hands over at once.
     pub fn receive(&mut self, buffer: &mut [u8], out: &mut Vec<(Instant, Inbound)>) {
         let mut received = false;
         loop {
@@ -223,9 +223,10 @@ impl Connection {
                 Err(_) => break,
             }
             received = true;
-            let [RecvMeta { addr: from, len, stride, .. }] = meta;
+            let [RecvMeta { addr: from, len, stride, timestamp, .. }] = meta;
+            let arrived = arrival(timestamp);
             for datagram in buffer.get(..len).unwrap_or_default().chunks(stride.max(1)) {
-                self.take(datagram, from, out);
+                self.take(datagram, from, arrived, out);
             }
         }
         if received {
@@ -234,19 +235,24 @@ impl Connection {
         }
     }
 
-    fn take(&mut self, datagram: &[u8], from: SocketAddr, out: &mut Vec<(Instant, Inbound)>) {
-        let now = Instant::now();
+    fn take(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        arrived: Instant,
+        out: &mut Vec<(Instant, Inbound)>,
+    ) {
         if self.sealed
             && let Some(header) = SealedHeader::read(datagram, self.transport_extension)
         {
             self.counts.rtp += 1;
             self.counts.opened += 1;
-            out.push((now, Inbound::Sealed(header)));
+            out.push((arrived, Inbound::Sealed(header)));
             return;
         }
         self.count_wire(datagram);
         let refused = self.pc.handle_read(TaggedBytesMut {
-            now,
+            now: Instant::now(),
             transport: TransportContext {
                 local_addr: self.local,
                 peer_addr: from,
@@ -260,7 +266,7 @@ impl Connection {
         }
         while let Some(packet) = self.inbox.pop() {
             self.counts.opened += u64::from(matches!(packet, Inbound::Rtp(_)));
-            out.push((now, packet));
+            out.push((arrived, packet));
         }
     }
 
@@ -463,6 +469,14 @@ fn media_engine(feedback: bool) -> Result<MediaEngine> {
 }
 
 /// A socket with room for what arrives while its thread is busy with others.
+/// When a datagram was there, from the system's stamp: how long it then waited for this thread is not the server's doing.
+fn arrival(stamp: Option<Duration>) -> Instant {
+    let now = Instant::now();
+    let waited = stamp.and_then(|at| SystemTime::now().duration_since(UNIX_EPOCH).ok()?.checked_sub(at));
+    // A clock that is set in between tells nothing.
+    waited.filter(|waited| *waited < LONGEST_WAIT).and_then(|waited| now.checked_sub(waited)).unwrap_or(now)
+}
+
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
@@ -477,5 +491,6 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 /// As long as the agent's own seven checks in 200 ms each.
 const MAX_CHECKS: u16 = 140;
 const RECEIVE_BUFFER: usize = 1 << 20;
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long a connection may take to come up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
