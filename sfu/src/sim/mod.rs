@@ -59,22 +59,23 @@ pub struct World {
 impl World {
     /// An empty world.
     pub fn new(seed: u64) -> Self {
-        Self::with_shards(seed, 1, Network::new(seed))
+        Self::with_shards(seed, Map::new(1, usize::MAX), Network::new(seed))
     }
 
-    /// An empty world with several shards, where every datagram lands on a wrong one, and the dice of each line are its own.
-    pub fn sharded(seed: u64, shards: usize) -> Self {
-        Self::with_shards(seed, shards, Network::of_independent_lines(seed))
+    /// An empty world with several shards, each of which is to have so many members of a room before others get some. Every datagram lands on a wrong one,
+    /// and the dice of each line are its own.
+    pub fn sharded(seed: u64, shards: usize, members_together: usize) -> Self {
+        Self::with_shards(seed, Map::new(shards, members_together), Network::of_independent_lines(seed))
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "virtual time starts at any instant; only differences are seen"
     )]
-    fn with_shards(seed: u64, count: usize, network: Network) -> Self {
+    fn with_shards(seed: u64, map: Map, network: Network) -> Self {
         let origin = Instant::now();
         let config = ShardConfig { candidates: vec![SERVER.into()], limits: Limits::default() };
-        let mut shards = (0..count).filter_map(ShardIndex::new).map(|index| {
+        let mut shards = (0..map.shards()).filter_map(ShardIndex::new).map(|index| {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&seed.to_le_bytes());
             bytes[8] = index.index() as u8;
@@ -83,7 +84,7 @@ impl World {
         Self {
             shard: shards.next().expect("at least one shard"),
             others: shards.collect(),
-            map: Map::new(count),
+            map,
             network,
             clients: Vec::new(),
             events: Vec::new(),
@@ -201,6 +202,7 @@ impl World {
             for shard in self.shards_mut().filter(|shard| shard.poll_timeout().is_some_and(|at| at <= now)) {
                 shard.handle_timeout(now);
             }
+            self.carry();
             for client in self.clients.iter_mut().flatten() {
                 if client.poll_timeout().is_some_and(|at| at <= self.now) {
                     client.handle_timeout(self.now);

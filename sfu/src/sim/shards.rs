@@ -10,6 +10,7 @@ use crate::driver::routes::Routes;
 use crate::id::{ParticipantId, RoomId, ShardIndex};
 use crate::message::Command;
 use crate::shard::Shard;
+use crate::shard::mirror::Crossing;
 use crate::sim::{PlainTransport, World};
 use crate::transport::Transport;
 
@@ -22,9 +23,13 @@ pub(super) struct Map {
 }
 
 impl Map {
-    pub(super) fn new(shards: usize) -> Self {
+    pub(super) fn new(shards: usize, members_together: usize) -> Self {
         let routes = (0..shards).filter_map(ShardIndex::new).map(|own| Routes::new(own, shards)).collect();
-        Self { placement: Placement::new(shards), routes, rooms: BTreeMap::new() }
+        Self { placement: Placement::new(shards, members_together), routes, rooms: BTreeMap::new() }
+    }
+
+    pub(super) fn shards(&self) -> usize {
+        self.routes.len()
     }
 
     /// Where somebody is, or was.
@@ -54,8 +59,17 @@ impl World {
     /// Has a command handled by the shard that it is for.
     pub fn command(&mut self, command: Command) {
         let now = self.now;
-        if let Command::Join { room, participant } = &command {
-            self.map.rooms.entry(*participant).or_insert(*room);
+        if let Command::Join { room, participant } = command {
+            self.map.rooms.entry(participant).or_insert(room);
+            let Some(entry) = self.map.placement.admit(room, participant, |_| 0) else { return };
+            for (number, shard) in self.shards_mut().enumerate() {
+                if number == entry.worker {
+                    shard.join_spread(now, entry.spread, participant, entry.number);
+                } else {
+                    shard.spread(now, entry.spread);
+                }
+            }
+            return self.carry();
         }
         let Addressee::Worker(worker) = self.map.placement.place(&command, |_| 0) else { return };
         let handled = Handled::by(&command);
@@ -65,6 +79,7 @@ impl World {
         if let Some(handled) = handled {
             self.map.placement.handled(handled);
         }
+        self.carry();
     }
 
     /// A datagram lands, on a wrong shard if there is one, and is handed to the right one.
@@ -84,5 +99,20 @@ impl World {
         if shard.handle_datagram(now, from, datagram) {
             self.map.routes[landed].learn(now, from, owner);
         }
+        self.carry();
+    }
+
+    /// Takes what shards tell each other to where it goes.
+    pub(super) fn carry(&mut self) {
+        let now = self.now;
+        while let Some((to, crossing)) = self.next_crossing() {
+            if let Some(shard) = self.shards_mut().nth(to.index()) {
+                shard.handle_crossing(now, crossing);
+            }
+        }
+    }
+
+    fn next_crossing(&mut self) -> Option<(ShardIndex, Crossing)> {
+        self.shards_mut().find_map(Shard::poll_crossing)
     }
 }
