@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use simmer_sfu::id::RoomId;
-use simmer_sfu::sim::{ClientPlan, Line, Mark, World};
+use simmer_sfu::id::{Mid, ParticipantId, RoomId};
+use simmer_sfu::message::Command;
+use simmer_sfu::sim::{ClientPlan, Line, Mark, Shards, World};
+use simmer_sfu::view::{Role, VideoWish, View};
+
+use crate::talk::{Person, Room};
 
 /// What every slot of every client received, in order, in half a minute of two rooms with simulcast, bad lines, and people who come, move and leave.
 fn received(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
@@ -36,7 +40,7 @@ fn received(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
     world.join_room(hall, plan(&[360], 1), line());
     world.run_for(Duration::from_secs(8));
     if shards > 1 {
-        let each: Vec<_> = world.shards().map(|shard| shard.counters().participants).collect();
+        let each: Vec<_> = world.shard.each().iter().map(|shard| shard.participants).collect();
         assert_eq!(each, [5, 3]);
     }
     let slots = world.clients.iter().flatten().flat_map(|client| &client.slots);
@@ -76,7 +80,7 @@ fn received_in_one_room(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
     world.leave(3);
     world.run_for(Duration::from_secs(8));
     if shards > 1 {
-        let each: Vec<_> = world.shards().map(|shard| shard.counters().participants).collect();
+        let each: Vec<_> = world.shard.each().iter().map(|shard| shard.participants).collect();
         assert_eq!(each, [3, 2]);
     }
     let slots = world.clients.iter().flatten().flat_map(|client| &client.slots);
@@ -112,4 +116,92 @@ fn two_shards_show_everybody_what_one_shows() {
         );
         assert_same(seed, &one, &two);
     }
+}
+
+/// Six people with pictures and screens talk, four sounds to hear for each: who was said to speak and when, who hears whom until when, and what everybody sees
+/// at each turn.
+fn talked(seed: u64, shards: usize) -> Vec<String> {
+    let people = [Person { videos: 2, ..Person::default() }; 6];
+    let mut room = Room::on(Shards::new(seed, shards, 3), seed, &people);
+    let began = room.now;
+    let mut tale = Vec::new();
+    let tell = |room: &mut Room, tale: &mut Vec<String>, what: &str| {
+        let heard: Vec<_> = room.voices.iter().map(|voice| &voice.heard).collect();
+        tale.push(format!(
+            "{what}: {:?} {heard:?} {} {}",
+            room.pictures, room.slots_changed, room.slots_wanted
+        ));
+    };
+    let who = |number: usize| ParticipantId(number as u64);
+    for number in 0..people.len() {
+        let video =
+            [Role::Speaker, Role::Speaker, Role::Screen].map(|role| VideoWish::new(role, 360)).to_vec();
+        let view = View { video, ..View::default() };
+        room.shard.handle_message(room.now, Command::SetView { participant: who(number), view });
+    }
+    for (turn, speaking) in
+        [&[0][..], &[1, 4], &[5], &[2, 3, 5], &[0, 1, 2, 3, 4, 5], &[4]].iter().enumerate()
+    {
+        room.speak(speaking);
+        room.pass_for(Duration::from_millis(2600));
+        tell(&mut room, &mut tale, &format!("turn {turn}"));
+        let (participant, mids) = (who((turn * 2 + 1) % 6), vec![Mid::new(b"1").expect("a mid")]);
+        let mids = if turn == 3 { Vec::new() } else { mids };
+        room.shard.handle_message(room.now, Command::SetScreens { participant, mids });
+        room.pass_for(Duration::from_millis(500));
+        tell(&mut room, &mut tale, &format!("screen {turn}"));
+    }
+    let told = room.told.iter().map(|(at, who)| format!("{:?} {who:?}", *at - began));
+    tale.extend(told);
+    if shards > 1 {
+        assert_eq!(room.shard.each().iter().map(|shard| shard.participants).collect::<Vec<_>>(), [3, 3]);
+    }
+    tale
+}
+
+#[test]
+fn who_speaks_and_who_is_seen_is_the_same_on_both_shards_and_told_once() {
+    for seed in 1..=3 {
+        let (one, two) = (talked(seed, 1), talked(seed, 2));
+        assert!(one.len() > 16, "somebody spoke: {one:?}");
+        for (one, two) in one.iter().zip(&two) {
+            assert_eq!(one, two, "seed {seed}");
+        }
+        assert_eq!(one.len(), two.len());
+    }
+}
+
+#[test]
+fn a_room_that_grows_beyond_a_shard_goes_on_there() {
+    let plan = |publishes: &[u16], slots| ClientPlan {
+        publishes: publishes.to_vec(),
+        slots,
+        natural: true,
+        feedback: true,
+        ..ClientPlan::default()
+    };
+    let mut world = World::sharded(1, 2, 2);
+    world.join_as(plan(&[360, 180], 1), Line::default());
+    let viewer = world.join_as(plan(&[], 2), Line::default());
+    world.run_for(Duration::from_secs(4));
+    let began = world.now;
+    let late = world.join_as(plan(&[], 1), Line::default());
+    world.run_for(Duration::from_secs(2));
+    let first = world.client(late).slots[0].first_key.expect("a picture");
+    // Connecting, a key frame asked for and sent, each there and back.
+    assert!(first - began < Duration::from_millis(400), "{:?}", first - began);
+    let second = world.join_as(plan(&[180], 1), Line::default());
+    world.run_for(Duration::from_secs(3));
+    for number in [viewer, late, second] {
+        assert!(world.client(number).slots.iter().all(|slot| slot.contradictions == 0 && slot.gaps() == 0));
+    }
+    assert!(world.client(viewer).slots[1].received.len() > 60, "it sees who publishes on the other shard");
+    assert_eq!(world.shard.each().iter().map(|shard| shard.publications).collect::<Vec<_>>(), [1, 1]);
+
+    for number in 0..4 {
+        world.leave(number);
+    }
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.shard.counters().participants, 0);
+    assert_eq!(world.shard.poll_timeout(), None, "nothing is left of anybody, mirrors included");
 }
