@@ -1,10 +1,13 @@
 //! Several shards are as good as one.
 
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use simmer_sfu::id::{Mid, ParticipantId, RoomId};
 use simmer_sfu::message::Command;
 use simmer_sfu::sim::{ClientPlan, Line, Mark, Shards, World};
+use simmer_sfu::sink::{Sink, SinkEvent};
 use simmer_sfu::view::{Role, VideoWish, View};
 
 use crate::talk::{Person, Room};
@@ -204,4 +207,44 @@ fn a_room_that_grows_beyond_a_shard_goes_on_there() {
     world.run_for(Duration::from_secs(1));
     assert_eq!(world.shard.counters().participants, 0);
     assert_eq!(world.shard.poll_timeout(), None, "nothing is left of anybody, mirrors included");
+}
+
+/// Hands on what it is told.
+struct Tap(Sender<SinkEvent>);
+
+impl Sink for Tap {
+    fn handle(&mut self, event: SinkEvent) {
+        let _ = self.0.send(event);
+    }
+}
+
+#[test]
+fn a_sink_gets_everything_from_all_shards() {
+    let mut world = World::sharded(1, 2, 1);
+    world.join(&[], 1, Line::default());
+    let publisher = world.join(&[180], 0, Line::default());
+    world.run_for(Duration::from_secs(1));
+    let (events, told) = channel();
+    let sink = Some(Box::new(Tap(events)) as Box<dyn Sink>);
+    world.shard.handle_message(world.now, Command::SetSink { room: RoomId(1), sink });
+    let before = world.client(publisher).published[0];
+    world.run_for(Duration::from_secs(2));
+    let from = world.client(publisher).address;
+    // A sender report (RFC 3550 section 6.4.1) of the client's first stream, without blocks.
+    let report = [&[0x80, 200, 0, 6][..], &101_u32.to_be_bytes(), &[9; 8], &[7; 4], &[0; 8]].concat();
+    world.shard.handle_datagram(world.now, from, BytesMut::from(&report[..]));
+    let published = world.client(publisher).published[0] - before;
+    world.leave(publisher);
+
+    let told: Vec<_> = told.try_iter().collect();
+    assert!(
+        matches!(told.first(), Some(SinkEvent::Published { publication, .. }) if publication.id.participant.0 == 2)
+    );
+    let packets = told.iter().filter(|event| matches!(event, SinkEvent::Packet(_))).count() as u64;
+    assert!(packets >= published - 10 && packets <= published + 10, "{packets} of {published}");
+    let report = |event: &SinkEvent| {
+        matches!(event, SinkEvent::SenderReport { ntp: 0x0909_0909_0909_0909, rtp_time: 0x0707_0707, .. })
+    };
+    assert_eq!(told.iter().filter(|event| report(event)).count(), 1);
+    assert!(matches!(told.last(), Some(SinkEvent::Unpublished { .. })));
 }
