@@ -10,8 +10,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The addresses told to clients, as host candidates on the media port, the preferred one first. Never empty.
     pub advertise: Vec<IpAddr>,
-    /// Threads that forward, each with a socket on the one media port: 1 to 64, best one for each processor that media may use. A room is
-    /// on one of them.
+    /// Threads that forward, each with a socket on the one media port: 1 to 64, best one for each processor that media may use. A room of up to
+    /// [`Limits::members_together`] is on one of them.
     pub workers: usize,
     /// The limits.
     pub limits: Limits,
@@ -44,6 +44,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// Requests for key frames that go upstream: at most one per encoding in this time.
     pub keyframe_interval: Duration,
+    /// Members of a room that one worker is to have before others are given some of it. Each other worker takes every packet of the room once.
+    pub members_together: usize,
     /// Source packets kept for retransmission, per encoding: at most so many, of the last two seconds. A power of two.
     pub history_packets: usize,
 }
@@ -62,6 +64,7 @@ impl Default for Limits {
             consent: Duration::from_secs(30),
             handshake: Duration::from_secs(30),
             keyframe_interval: Duration::from_millis(500),
+            members_together: 100,
             history_packets: 1024,
         }
     }

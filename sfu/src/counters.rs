@@ -92,6 +92,10 @@ pub struct WorkerCounters {
     pub datagrams_handed_over: u64,
     /// Datagrams for another worker that were dropped, since that one has too many waiting.
     pub datagrams_dropped: u64,
+    /// RTP packets of its publishers that were handed to other workers with the same room, once for each.
+    pub packets_mirrored: u64,
+    /// Of those, what was dropped since the other one has too many waiting: its viewers miss it.
+    pub packets_dropped: u64,
     /// RTP packets sent to subscribers for the first time.
     pub packets_forwarded: u64,
 }

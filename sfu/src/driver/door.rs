@@ -8,15 +8,17 @@ use std::sync::{Mutex, PoisonError};
 use bytes::BytesMut;
 use mio::Waker;
 
+use super::placement::Entry;
 use super::socket::Path;
 use crate::counters::{Counters, WorkerCounters};
-use crate::id::ShardIndex;
+use crate::id::{ParticipantId, ShardIndex};
 use crate::message::Command;
+use crate::shard::mirror::{Crossing, Spread};
 
 /// A worker's outside.
 pub(super) struct Door {
     /// Commands; one that finds no place is dropped and counted in [`Counters::commands_dropped`].
-    pub(super) commands: SyncSender<Command>,
+    pub(super) commands: SyncSender<Told>,
     /// From other workers; what finds no place is dropped, datagrams counted in [`WorkerCounters::datagrams_dropped`].
     pub(super) handed: SyncSender<Handed>,
     pub(super) stop: AtomicBool,
@@ -31,8 +33,18 @@ pub(super) struct Door {
 
 /// A worker's inside of its door.
 pub(super) struct Inbox {
-    pub(super) commands: Receiver<Command>,
+    pub(super) commands: Receiver<Told>,
     pub(super) handed: Receiver<Handed>,
+}
+
+/// What the core tells a worker.
+pub(super) enum Told {
+    /// What the embedder said.
+    Command(Command),
+    /// Somebody joins, and this worker takes them in.
+    Admitted(ParticipantId, Entry),
+    /// A room is on more workers.
+    Spread(Spread),
 }
 
 /// What one worker hands to another.
@@ -41,6 +53,8 @@ pub(super) enum Handed {
     Arrived(Arrival, ShardIndex),
     /// A check from this address, which the other handed over, was authentic: what comes from there is for this shard.
     Bound(SocketAddr, ShardIndex),
+    /// What one shard tells another of a room that both have.
+    Crossing(Crossing),
 }
 
 /// One datagram, or several from one sender of one size but for the last.

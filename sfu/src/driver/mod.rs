@@ -31,12 +31,12 @@ use rand::rngs::OsRng;
 
 use crate::config::Config;
 use crate::counters::{Counters, WorkerCounters};
-use crate::id::ShardIndex;
+use crate::id::{ParticipantId, ShardIndex};
 use crate::message::{Command, Event};
 use crate::shard::{Shard, ShardConfig};
 use crate::transport::{ContextError, RtcContext};
-use door::Door;
-use placement::{Addressee, Placement};
+use door::{Door, Told};
+use placement::{Addressee, Entry, Handled, Placement};
 use routes::Routes;
 use socket::MediaSocket;
 use worker::{Rest, Worker};
@@ -59,7 +59,7 @@ impl Sfu {
     /// Binds the media port and starts the workers.
     ///
     /// `on_event` is called on the workers' threads, by one at a time and between two packets: it hands over and returns, it must not block.
-    /// What is told of one room comes in order.
+    /// What is told of one participant comes in order, and what follows from anything, on whichever worker, after it.
     ///
     /// # Errors
     ///
@@ -79,8 +79,9 @@ impl Sfu {
         let local_addr = sockets.first().map_or(config.listen, MediaSocket::local_addr);
         let context = Arc::new(RtcContext::new(&config.limits)?);
         let candidates = config.advertise.iter().map(|&ip| SocketAddr::new(ip, local_addr.port())).collect();
+        let together = config.limits.members_together;
         let shard_config = ShardConfig { candidates, limits: config.limits };
-        let placement = (count > 1).then(|| Arc::new(Mutex::new(Placement::new(count))));
+        let placement = (count > 1).then(|| Arc::new(Mutex::new(Placement::new(count, together))));
         let on_event = Arc::new(Mutex::new(on_event));
 
         let (mut doors, mut insides) = (Vec::new(), Vec::new());
@@ -128,35 +129,53 @@ impl Sfu {
     /// [`SendError::Full`] when the inbox has no place: the command was dropped and counted in
     /// [`Counters::commands_dropped`]. [`SendError::Stopped`] after the end.
     pub fn send(&self, command: Command) -> Result<(), SendError> {
-        match (self.place(&command), command) {
-            (Addressee::Worker(worker), command) => self.queue(worker, command),
+        let Some(placement) = &self.inner.placement else { return self.queue(0, Told::Command(command)) };
+        let load = |worker: usize| self.inner.doors[worker].load.load(Ordering::Relaxed);
+        let mut placement = placement.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Command::Join { room, participant } = command {
+            let entry = placement.admit(room, participant, load);
+            drop(placement);
+            return entry.map_or(Ok(()), |entry| self.admit(participant, entry));
+        }
+        let addressee = placement.place(&command, load);
+        drop(placement);
+        match (addressee, command) {
+            (Addressee::Worker(worker), command) => self.queue(worker, Told::Command(command)),
             (Addressee::All, Command::Report { tell }) => {
-                let reports = gathering::gather(self.inner.doors.len(), tell);
-                reports.enumerate().try_for_each(|(worker, report)| self.queue(worker, report))
+                let mut reports = gathering::gather(self.inner.doors.len(), tell).enumerate();
+                reports.try_for_each(|(worker, report)| self.queue(worker, Told::Command(report)))
             }
             (Addressee::All | Addressee::Nobody, _) => Ok(()),
         }
     }
 
-    fn place(&self, command: &Command) -> Addressee {
-        let Some(placement) = &self.inner.placement else { return Addressee::Worker(0) };
-        let doors = &self.inner.doors;
-        let mut placement = placement.lock().unwrap_or_else(PoisonError::into_inner);
-        placement.place(command, |worker| doors[worker].load.load(Ordering::Relaxed))
+    /// Tells everybody who has the room where else it is, and its worker that somebody comes.
+    fn admit(&self, participant: ParticipantId, entry: Entry) -> Result<(), SendError> {
+        let others = entry.spread.shards & !(1 << entry.worker);
+        let mut others = (0..self.inner.doors.len()).filter(|&worker| others >> worker & 1 == 1);
+        let told = others.try_for_each(|worker| self.queue(worker, Told::Spread(entry.spread)));
+        let result = told.and_then(|()| self.queue(entry.worker, Told::Admitted(participant, entry)));
+        if result.is_err()
+            && let Some(placement) = &self.inner.placement
+        {
+            let mut placement = placement.lock().unwrap_or_else(PoisonError::into_inner);
+            placement.handled(Handled::Left(participant));
+        }
+        result
     }
 
-    fn queue(&self, worker: usize, command: Command) -> Result<(), SendError> {
+    fn queue(&self, worker: usize, told: Told) -> Result<(), SendError> {
         let door = &self.inner.doors[worker];
-        let result = door.commands.try_send(command).map_err(|error| {
-            let (command, error) = match error {
-                TrySendError::Full(command) => {
+        let result = door.commands.try_send(told).map_err(|error| {
+            let (told, error) = match error {
+                TrySendError::Full(told) => {
                     door.commands_dropped.fetch_add(1, Ordering::Relaxed);
-                    (command, SendError::Full)
+                    (told, SendError::Full)
                 }
-                TrySendError::Disconnected(command) => (command, SendError::Stopped),
+                TrySendError::Disconnected(told) => (told, SendError::Stopped),
             };
-            if let Some(placement) = &self.inner.placement {
-                placement.lock().unwrap_or_else(PoisonError::into_inner).take_back(&command);
+            if let (Some(placement), Told::Command(command)) = (&self.inner.placement, &told) {
+                placement.lock().unwrap_or_else(PoisonError::into_inner).take_back(command);
             }
             error
         });

@@ -1,22 +1,25 @@
 //! One worker's turn: what came in, what is due, what goes out.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use mio::Poll;
 
-use super::door::{Arrival, Door, Handed, Inbox};
+use super::door::{Arrival, Door, Handed, Inbox, Told};
 use super::heard::is_check;
-use super::placement::{Handled, Placement};
+use super::placement::{Entry, Handled, Placement};
 use super::routes::Routes;
 use super::socket::MediaSocket;
 use crate::counters::WorkerCounters;
 use crate::id::ShardIndex;
 use crate::message::{DisconnectReason, Event};
 use crate::shard::Shard;
+use crate::shard::mirror::Crossing;
 use crate::transport::{Class, RtcTransport, Transport};
 
 /// Whom events are told to. One worker at a time.
@@ -49,6 +52,8 @@ pub(super) struct Rest {
     handled: Vec<Handled>,
     /// A bit for each worker that something was handed to.
     to_wake: u64,
+    /// What others have to be told and had no place for.
+    waiting: VecDeque<(ShardIndex, Crossing)>,
     totals: WorkerCounters,
     /// When the totals were shown last, and how many packets had been forwarded.
     shown: Option<(Instant, u64)>,
@@ -78,7 +83,7 @@ impl Worker {
                 self.shard.guarded(now, |shard, now| shard.handle_timeout(now));
             }
             self.transmit_unless_more_comes(now);
-            self.tell();
+            self.hand_on();
             self.show(now, stop);
             if stop {
                 return;
@@ -99,12 +104,23 @@ impl Worker {
     }
 
     fn obey(&mut self, now: Instant) {
-        while let Ok(command) = self.inbox.commands.try_recv() {
-            if self.placement.is_some() {
-                self.rest.handled.extend(Handled::by(&command));
+        while let Ok(told) = self.inbox.commands.try_recv() {
+            // What another worker did before this was said, comes before it.
+            self.take_handed(now);
+            if self.placement.is_some()
+                && let Told::Command(command) = &told
+            {
+                self.rest.handled.extend(Handled::by(command));
             }
-            self.shard.guarded(now, |shard, now| shard.handle_message(now, command));
+            self.shard.guarded(now, |shard, now| match told {
+                Told::Command(command) => shard.handle_message(now, command),
+                Told::Admitted(participant, Entry { spread, number, .. }) => {
+                    shard.join_spread(now, spread, participant, number);
+                }
+                Told::Spread(spread) => shard.spread(now, spread),
+            });
         }
+        self.hand_on();
     }
 
     /// Takes what has arrived, at most some batches at a time so that commands and timers get their turn, and sends what it brings about. Whether
@@ -154,7 +170,7 @@ impl Worker {
                 self.sort(now, arrival);
             }
         }
-        self.wake_others();
+        self.hand_on();
     }
 
     /// Finds out whose datagrams these are. Several of one sender go together, but for checks, which have an addressee each.
@@ -188,19 +204,67 @@ impl Worker {
         }
     }
 
-    /// Hands something to another worker, which is woken by [`wake_others`](Self::wake_others). Whether there was room for it.
+    /// Hands something to another worker, which is woken by [`hand_on`](Self::hand_on). Whether there was room for it.
     fn hand(&mut self, to: ShardIndex, what: Handed) -> bool {
         self.rest.to_wake |= 1 << to.index();
         self.doors.get(to.index()).is_some_and(|door| door.handed.try_send(what).is_ok())
     }
 
-    fn wake_others(&mut self) {
+    /// Tells what happened, hands over what the shard has for others, and then lets placement know what has ended: what follows from anything of it
+    /// elsewhere comes after it. Wakes all who were handed something.
+    fn hand_on(&mut self) {
+        self.tell();
+        self.cross();
+        self.settle();
         let mut to_wake = std::mem::take(&mut self.rest.to_wake);
         while to_wake != 0 {
             if let Some(door) = self.doors.get(to_wake.trailing_zeros() as usize) {
                 door.wake_once();
             }
             to_wake &= to_wake - 1;
+        }
+    }
+
+    /// What finds no place with another worker is lost if it may be, and else tried again before what comes later.
+    fn cross(&mut self) {
+        let mut full = 0;
+        for _ in 0..self.rest.waiting.len() {
+            if let Some((to, crossing)) = self.rest.waiting.pop_front() {
+                self.cross_over(to, crossing, &mut full);
+            }
+        }
+        while let Some((to, crossing)) = self.shard.poll_crossing() {
+            self.cross_over(to, crossing, &mut full);
+        }
+    }
+
+    /// `full` has a bit for each worker that has no place for more just now.
+    fn cross_over(&mut self, to: ShardIndex, crossing: Crossing, full: &mut u64) {
+        let bit = 1 << to.index();
+        let Some(door) = self.doors.get(to.index()) else { return };
+        let crossing = if *full & bit == 0 {
+            let is_packet = crossing.is_packet();
+            match door.handed.try_send(Handed::Crossing(crossing)) {
+                Ok(()) => {
+                    self.rest.to_wake |= bit;
+                    self.rest.totals.packets_mirrored += u64::from(is_packet);
+                    return;
+                }
+                Err(TrySendError::Full(Handed::Crossing(crossing))) => crossing,
+                Err(_) => return,
+            }
+        } else {
+            crossing
+        };
+        *full |= bit;
+        if crossing.may_be_lost() {
+            self.rest.totals.packets_dropped += 1;
+        } else if self.rest.waiting.len() < MOST_WAITING {
+            self.rest.waiting.push_back((to, crossing));
+        } else {
+            tracing::error!(
+                "a worker does not take what it is told: rooms that it shares are no longer whole"
+            );
         }
     }
 
@@ -218,13 +282,17 @@ impl Worker {
                     self.transmit_much(now);
                 }
                 Ok(Handed::Bound(from, shard)) => self.routes.learn(now, from, shard),
+                Ok(Handed::Crossing(crossing)) => {
+                    self.shard.guarded(now, |shard, now| shard.handle_crossing(now, crossing));
+                    self.transmit_much(now);
+                }
                 Err(_) => {
-                    self.wake_others();
+                    self.hand_on();
                     return false;
                 }
             }
         }
-        self.wake_others();
+        self.hand_on();
         true
     }
 
@@ -274,7 +342,6 @@ impl Worker {
         self.shard.count_unsent(unsent);
     }
 
-    /// Tells what happened, and then placement which rooms may have ended: nothing of them is told later.
     fn tell(&mut self) {
         if let Some(mut event) = self.shard.poll_event() {
             let mut on_event = self.on_event.lock().unwrap_or_else(PoisonError::into_inner);
@@ -287,6 +354,9 @@ impl Worker {
                 event = next;
             }
         }
+    }
+
+    fn settle(&mut self) {
         if let Some(placement) = &self.placement
             && !self.rest.handled.is_empty()
         {
@@ -335,3 +405,5 @@ const HANDED_PER_TURN: usize = 256;
 const BYTES_AT_ONCE: u64 = 1024 * 1024;
 const POOL_BYTES: usize = 64 * 1024;
 const PASSING_BYTES: usize = 2048;
+/// More than any room has publications.
+const MOST_WAITING: usize = 65_536;

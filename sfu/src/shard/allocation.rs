@@ -8,6 +8,7 @@ use crate::bandwidth::{Bitrate, Claim, Restraint, Rung, share};
 use crate::codec::Kind;
 use crate::message::Event;
 use crate::shard::Shard;
+use crate::shard::mirror::Crossing;
 use crate::shard::publication::LayerChoice;
 use crate::transport::Transport;
 
@@ -152,19 +153,37 @@ impl<T: Transport> Shard<T> {
         let starved: Vec<bool> = (0..publication.encodings.len())
             .map(|at| !watched.is_empty() && publication.is_starved(now, at as u8))
             .collect();
+        let elsewhere = publication.needed_elsewhere.iter().fold(0, |all, (_, encodings)| all | encodings);
         let needed = |encoding| {
-            watched.contains(&encoding)
+            elsewhere >> encoding & 1 == 1
+                || watched.contains(&encoding)
                 || recorded && (encoding == 0 || Some(encoding) == first)
                 || starved.get(encoding).copied().unwrap_or(false)
         };
+        if let Some(home) = owner.mirror_of {
+            let bits = (0..publication.encodings.len()).filter(|&encoding| needed(encoding));
+            let encodings = bits.fold(0, |all, encoding| all | 1 << encoding);
+            let (publication, by) = (publication.id(), self.index);
+            return self.cross_home(home, Crossing::Needed { publication, by, encodings });
+        }
         let owner = &mut self.participants[publisher];
-        let participant = owner.id;
+        let (participant, room) = (owner.id, owner.room);
         let publication = &mut owner.publications[at];
         if publication.saving.review(now, needed) {
+            let (id, saving) = (publication.id(), publication.saving.clone());
             let wanted = publication.saving.wanted().to_vec();
             let (publication, mid) = (publication.id(), publication.mid());
             self.events.push_back(Event::EncodingsWanted { participant, publication, mid, wanted });
+            self.cross(room, || Crossing::Saving(id, saving.clone()));
         }
+    }
+
+    /// A publisher's turn, once a second: what has fallen silent or is needed no more.
+    pub(super) fn look_again(&mut self, now: Instant, publisher: usize) {
+        if self.participants[publisher].has_layers() {
+            self.reconsider_publisher(now, publisher);
+        }
+        self.review_savings(now, publisher);
     }
 
     /// All of one publisher's publications.

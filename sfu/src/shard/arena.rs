@@ -45,10 +45,6 @@ impl<T> Arena<T> {
         self.entries.get_mut(index)?.as_deref_mut()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
-    }
-
     pub(super) fn indices(&self) -> Vec<usize> {
         (0..self.entries.len()).filter(|&index| self.entries[index].is_some()).collect()
     }

@@ -11,7 +11,9 @@ use crate::rtcp::{self, RtcpPacket};
 use crate::shard::Shard;
 use crate::shard::burst::Passing;
 use crate::shard::downlink::Waiting;
-use crate::shard::publication::PublicationState;
+use crate::shard::mirror::Crossing;
+use crate::shard::participant::EncodingAt;
+use crate::shard::publication::{PublicationState, Taken};
 use crate::shard::slot::Source;
 use crate::sink::{SinkEvent, SinkPacket};
 use crate::transport::Transport;
@@ -21,11 +23,27 @@ impl<T: Transport> Shard<T> {
     pub(super) fn handle_rtp(&mut self, now: Instant, index: usize, datagram: BytesMut) {
         self.counters.packets_received += 1;
         let participant = &mut self.participants[index];
-        let Some((at, taken)) = participant.receive(now, datagram, &self.config.limits, &mut self.counters)
-        else {
+        let room = participant.room;
+        let mirrored = self.rooms[room].peers != 0;
+        let received = participant.receive(now, datagram, &self.config.limits, &mut self.counters, mirrored);
+        let Some((at, taken, crossing)) = received else {
             self.counters.packets_discarded += 1;
             return;
         };
+        if let Some(packet) = crossing {
+            self.cross(room, || Crossing::Packet(packet.clone()));
+            if taken.round_trip.is_some() {
+                let participant = &self.participants[index];
+                let (id, line) = (participant.id, participant.line);
+                self.cross(room, || Crossing::Line(id, line));
+            }
+        }
+        self.handle_taken(now, index, at, taken);
+    }
+
+    /// What follows from a packet that a publication has taken.
+    #[inline]
+    pub(super) fn handle_taken(&mut self, now: Instant, index: usize, at: usize, taken: Taken) {
         if taken.reconsider {
             self.pass_on(now, |_, _| {});
             self.reconsider_publication(now, index, at);
@@ -258,8 +276,28 @@ impl<T: Transport> Shard<T> {
     }
 
     fn handle_sender_report(&mut self, now: Instant, index: usize, ssrc: Ssrc, ntp: u64, rtp_time: u32) {
+        let participant = &self.participants[index];
+        let Some((at, encoding)) = participant.encoding_of(ssrc) else { return };
+        let publication = participant.publications[at].id();
+        self.cross(participant.room, || Crossing::SenderReport {
+            publication,
+            encoding,
+            at: now,
+            ntp,
+            rtp_time,
+        });
+        self.take_sender_report(now, index, (at, encoding), ntp, rtp_time);
+    }
+
+    pub(super) fn take_sender_report(
+        &mut self,
+        now: Instant,
+        index: usize,
+        (at, encoding_index): EncodingAt,
+        ntp: u64,
+        rtp_time: u32,
+    ) {
         let participant = &mut self.participants[index];
-        let Some((at, encoding_index)) = participant.encoding_of(ssrc) else { return };
         let publication = &mut participant.publications[at];
         let id = publication.id();
         let Some(encoding) = publication.encoding_mut(encoding_index) else { return };

@@ -32,7 +32,10 @@ impl<T: Transport> Shard<T> {
         self.by_id.insert(id, index);
         // Its state cannot be trusted with a goodbye.
         participant.transport = None;
-        self.events.push_back(Event::Disconnected { participant: id, reason: DisconnectReason::Fault });
+        // A mirror is nobody that the embedder knows of: their own shard goes on.
+        if participant.mirror_of.is_none() {
+            self.events.push_back(Event::Disconnected { participant: id, reason: DisconnectReason::Fault });
+        }
         self.leave(now, id);
         if self.rooms.get(room).is_some() {
             self.rebuild_subscriptions(room);

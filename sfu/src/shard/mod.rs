@@ -11,6 +11,7 @@
 //! - `downlink`: a participant's line down: estimate, pace, what waits and what leaves.
 //! - `pictures`: what the wishes of a view come to; `viewing`: that to slots; `sounds`: who speaks, and whose sound has a slot where slots are few.
 //! - `allocation`: slots to encodings, within what the line carries; `saving`: what publishers need not send.
+//! - `mirror`: a room on several shards.
 //! - `fault`: what remains in order when one participant's handling panics.
 
 mod allocation;
@@ -21,6 +22,7 @@ mod carried;
 mod downlink;
 mod fan_out;
 mod fault;
+pub(crate) mod mirror;
 mod negotiation;
 mod outbox;
 mod participant;
@@ -54,6 +56,7 @@ use crate::transport::{ChannelId, Incoming, SendDataError, Transport, TransportE
 use allocation::Replay;
 use arena::Arena;
 use burst::Burst;
+use mirror::Crossing;
 use outbox::Outbox;
 pub use outbox::Run;
 use participant::Participant;
@@ -94,6 +97,8 @@ pub struct Shard<T: Transport> {
     /// Datagrams that are not media.
     control: VecDeque<(SocketAddr, Bytes)>,
     events: VecDeque<Event>,
+    /// What other shards are to be told.
+    crossings: VecDeque<(ShardIndex, Crossing)>,
     counters: Counters,
     /// As many bytes were forwarded when the outboxes were last empty.
     handed_out: u64,
@@ -122,6 +127,7 @@ impl<T: Transport> Shard<T> {
             queue: Vec::new(),
             control: VecDeque::new(),
             events: VecDeque::new(),
+            crossings: VecDeque::new(),
             counters: Counters::default(),
             handed_out: 0,
             current: None,
@@ -183,7 +189,7 @@ impl<T: Transport> Shard<T> {
         self.pass_on(now, |_, _| {});
         self.current = None;
         match command {
-            Command::Join { room, participant } => self.join(room, participant),
+            Command::Join { room, participant } => self.join(room, participant, None),
             Command::Offer { participant, request, sdp } => {
                 let Some(&index) = self.by_id.get(&participant) else { return };
                 self.current = Some(index);
@@ -215,11 +221,10 @@ impl<T: Transport> Shard<T> {
             }
             Command::SetSink { room, sink } => self.set_sink(now, room, sink),
             Command::Report { tell } => {
-                let indices = self.participants.indices();
-                let reports = indices.into_iter().map(|index| {
-                    let participant = &self.participants[index];
-                    participant.report(now, self.rooms[participant.room].id)
-                });
+                let indices = self.participants.indices().into_iter();
+                let own =
+                    indices.map(|index| &self.participants[index]).filter(|own| own.mirror_of.is_none());
+                let reports = own.map(|participant| participant.report(now, self.rooms[participant.room].id));
                 tell(reports.collect());
             }
             Command::Leave { participant } => self.leave(now, participant),
@@ -237,13 +242,16 @@ impl<T: Transport> Shard<T> {
                 continue;
             }
             self.current = Some(index);
+            if let Some(home) = self.participants[index].mirror_of {
+                self.handle_mirror_timeout(now, index, home);
+                self.arm_after(index, now);
+                continue;
+            }
             self.lend(index);
             let reports = self.participants[index].handle_timeout(now, &mut self.counters);
             if reports {
-                if self.participants[index].has_layers() {
-                    self.reconsider_publisher(now, index);
-                }
-                self.review_savings(now, index);
+                self.look_again(now, index);
+                self.cross_tick(index);
             }
             if self.participants[index].pictures_begin(now) {
                 self.allocate(now, index, Replay::Allowed);
@@ -330,13 +338,11 @@ impl<T: Transport> Shard<T> {
 
     /// The totals.
     pub fn counters(&self) -> Counters {
-        let publications =
-            self.participants.indices().into_iter().map(|at| self.participants[at].publications.len());
-        Counters {
-            participants: self.participants.len() as u64,
-            publications: publications.sum::<usize>() as u64,
-            ..self.counters
-        }
+        let indices = self.participants.indices().into_iter();
+        let own = indices.map(|at| &self.participants[at]).filter(|own| own.mirror_of.is_none());
+        let (participants, publications) =
+            own.fold((0, 0), |(count, publications), own| (count + 1, publications + own.publications.len()));
+        Counters { participants, publications: publications as u64, ..self.counters }
     }
 
     /// Counts datagrams that could not be sent.
@@ -352,7 +358,7 @@ impl<T: Transport> Shard<T> {
         }
     }
 
-    fn join(&mut self, room: RoomId, id: ParticipantId) {
+    fn join(&mut self, room: RoomId, id: ParticipantId, number: Option<u64>) {
         if self.by_id.contains_key(&id) {
             return;
         }
@@ -360,9 +366,22 @@ impl<T: Transport> Shard<T> {
         let ssrc = Ssrc(self.rng.random());
         // RFC 9429 section 5.2.1: a 64-bit number with the highest bit zero.
         let session_id = self.rng.random::<u64>() >> 1;
-        let index = self.participants.insert(Participant::new(id, room, ssrc, session_id));
+        let mut participant = Participant::new(id, room, ssrc, session_id);
+        let last = self.rooms[room].members.last();
+        let next = || last.map_or(0, |&last| self.participants[last].number + 1);
+        participant.number = number.unwrap_or_else(next);
+        self.admit(participant);
+    }
+
+    /// Gives somebody their place among the members of their room.
+    fn admit(&mut self, participant: Participant<T>) -> usize {
+        let (id, room, number) = (participant.id, participant.room, participant.number);
+        let index = self.participants.insert(participant);
         self.by_id.insert(id, index);
-        self.rooms[room].members.push(index);
+        let members = &mut self.rooms[room].members;
+        let at = members.partition_point(|&member| self.participants[member].number <= number);
+        members.insert(at, index);
+        index
     }
 
     fn leave(&mut self, now: Instant, id: ParticipantId) {
@@ -389,8 +408,15 @@ impl<T: Transport> Shard<T> {
         }
         let room = participant.room;
         self.rooms[room].members.retain(|&member| member != index);
+        if participant.mirror_of.is_none() && participant.next_publication > 0 {
+            self.cross(room, || Crossing::Left(id));
+        }
         if published {
             self.reconcile_room(now, room);
+            let id = self.rooms[room].id;
+            if participant.mirror_of.is_none() {
+                self.cross(room, || Crossing::Settled(id));
+            }
         }
         self.forget_idle_room(room);
     }
@@ -447,6 +473,9 @@ impl<T: Transport> Shard<T> {
         let Some(at) = participant.publication(publication) else { return };
         if let Some(encoding) = participant.publications[at].encoding_mut(encoding) {
             encoding.keyframes.request(now);
+        }
+        if let Some(home) = participant.mirror_of {
+            self.handle_mirror_timeout(now, index, home);
         }
         self.arm(index);
     }

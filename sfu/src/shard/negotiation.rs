@@ -12,6 +12,7 @@ use crate::sdp::{
     self, Flow, Fragment, IceCredentials, Local, MediaLine, Negotiated, Offer, OfferError, SlotIdentity,
 };
 use crate::shard::Shard;
+use crate::shard::mirror::Crossing;
 use crate::shard::publication::PublicationState;
 use crate::shard::slot::{Slot, SlotStart};
 use crate::sink::SinkEvent;
@@ -127,7 +128,10 @@ impl<T: Transport> Shard<T> {
         self.participants[index].negotiated = Some(negotiated);
         let participant = &self.participants[index];
         if ended || participant.published_ever() != before {
-            self.reconcile_room(now, participant.room);
+            let room = participant.room;
+            self.reconcile_room(now, room);
+            let id = self.rooms[room].id;
+            self.cross(room, || Crossing::Settled(id));
         } else {
             self.reconcile(now, index);
         }
@@ -140,7 +144,8 @@ impl<T: Transport> Shard<T> {
         if let Some(known) = publications.find(|publication| publication.mid() == line.mid) {
             known.extensions = line.extensions;
             known.format = format.clone();
-            return;
+            let known = known.id();
+            return self.cross_publication(index, known);
         }
         let id = PublicationId { participant: participant.id, index: participant.next_publication };
         let Some(next) = participant.next_publication.checked_add(1) else { return };
@@ -153,6 +158,14 @@ impl<T: Transport> Shard<T> {
         room.screens.extend(is_screen.then_some(id));
         room.tell(SinkEvent::Published { now, publication: info.clone() });
         self.events.push_back(Event::Published { room: room.id, publication: info });
+        self.cross_publication(index, id);
+    }
+
+    fn cross_publication(&mut self, index: usize, id: PublicationId) {
+        let participant = &self.participants[index];
+        let Some(at) = participant.publication(id) else { return };
+        let (room, published) = (participant.room, self.announcement(index, at));
+        self.cross(room, || Crossing::Published(Box::new(published.clone())));
     }
 
     /// Ends the publications that `ended` picks. Whether there were any.
@@ -175,8 +188,14 @@ impl<T: Transport> Shard<T> {
             let room = &mut self.rooms[participant.room];
             room.screens.retain(|&screen| screen != publication);
             room.tell(SinkEvent::Unpublished { now, publication });
-            self.events.push_back(Event::Unpublished { room: room.id, publication });
+            let here = participant.mirror_of.is_none();
+            if here {
+                self.events.push_back(Event::Unpublished { room: room.id, publication });
+            }
             let room = participant.room;
+            if here {
+                self.cross(room, || Crossing::Unpublished(publication));
+            }
             self.unhear(now, room, publication);
             any = true;
         }

@@ -9,13 +9,14 @@ use bytes::{Bytes, BytesMut};
 use crate::codec::Kind;
 use crate::config::Limits;
 use crate::counters::Counters;
-use crate::id::{Mid, ParticipantId, PublicationId, RoomId, Ssrc};
+use crate::id::{Mid, ParticipantId, PublicationId, RoomId, ShardIndex, Ssrc};
 use crate::ingress::{ArrivalRecorder, LineQuality};
 use crate::report::{ParticipantReport, SlotReport};
 use crate::rtcp;
 use crate::rtp::{ExtensionValues, RtpHeader};
 use crate::sdp::{IceCredentials, Negotiated};
 use crate::shard::downlink::{Downlink, Waiting};
+use crate::shard::mirror;
 use crate::shard::pictures::Picture;
 use crate::shard::publication::{PublicationState, Received, SILENCE, Taken};
 use crate::shard::slot::Slot;
@@ -27,6 +28,10 @@ pub(super) struct Participant<T> {
     pub(super) id: ParticipantId,
     /// The room's index.
     pub(super) room: usize,
+    /// Its place in the order of joining.
+    pub(super) number: u64,
+    /// The shard that this one's connection is at, if it is not this one.
+    pub(super) mirror_of: Option<ShardIndex>,
     pub(super) transport: Option<T>,
     pub(super) ice: Option<IceCredentials>,
     /// The ufrag before the last ICE restart.
@@ -93,6 +98,8 @@ impl<T: Transport> Participant<T> {
         Self {
             id,
             room,
+            number: 0,
+            mirror_of: None,
             transport: None,
             ice: None,
             former_ufrag: None,
@@ -255,7 +262,7 @@ impl<T: Transport> Participant<T> {
         self.bind(header.ssrc, (at, encoding), repair, limits)
     }
 
-    /// Takes an opened RTP packet in.
+    /// Takes an opened RTP packet in. With `mirrored` also what crosses to other shards.
     #[inline]
     pub(super) fn receive(
         &mut self,
@@ -263,7 +270,8 @@ impl<T: Transport> Participant<T> {
         datagram: BytesMut,
         limits: &Limits,
         counters: &mut Counters,
-    ) -> Option<(usize, Taken)> {
+        mirrored: bool,
+    ) -> Option<(usize, Taken, Option<mirror::Packet>)> {
         let header = RtpHeader::parse(&datagram)?;
         let binding = match self.bindings.iter().find(|binding| binding.ssrc == header.ssrc) {
             Some(binding) => *binding,
@@ -298,6 +306,9 @@ impl<T: Transport> Participant<T> {
             repaired: binding.repair,
         };
         let repaired = received.repaired;
+        let crossing = mirrored.then(|| {
+            mirror::Packet::new(publication.id(), binding.encoding, now, redundant, received.clone())
+        });
         let taken = if redundant {
             publication.take_redundant(now, binding.encoding, received)?
         } else {
@@ -310,7 +321,7 @@ impl<T: Transport> Participant<T> {
             self.line.on_round_trip(round_trip);
         }
         self.next_report.get_or_insert(now + REPORT_INTERVAL);
-        Some((binding.at, taken))
+        Some((binding.at, taken, crossing))
     }
 
     pub(super) fn encoding_of(&self, ssrc: Ssrc) -> Option<EncodingAt> {
@@ -329,6 +340,10 @@ impl<T: Transport> Participant<T> {
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        if self.mirror_of.is_some() {
+            let encodings = self.publications.iter().flat_map(|publication| &publication.encodings);
+            return encodings.filter_map(|encoding| encoding.keyframes.poll_timeout()).min();
+        }
         let transport = self.transport.as_ref().and_then(Transport::poll_timeout);
         let media = self
             .publications

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::codec::Kind;
 use crate::id::{Mid, ParticipantId, PublicationId};
 use crate::shard::Shard;
+use crate::shard::mirror::Crossing;
 use crate::shard::publication::{LayerChoice, PublicationState};
 use crate::shard::viewing::MAX_VIDEO_SLOTS;
 use crate::transport::Transport;
@@ -138,6 +139,10 @@ impl<T: Transport> Shard<T> {
         let participant = &mut self.participants[index];
         participant.screens = mids;
         let room = participant.room;
+        if participant.mirror_of.is_none() && participant.published_ever() > 0 {
+            let mids = participant.screens.clone();
+            self.cross(room, || Crossing::Screens(id, mids.clone()));
+        }
         let before = self.rooms[room].screens.clone();
         let participant = &self.participants[index];
         let videos = participant.publications.iter().filter(|video| video.info.codec.kind() == Kind::Video);

@@ -13,7 +13,7 @@ use crate::codec::vp9::Vp9Descriptor;
 use crate::codec::{Codec, FrameDependency, Kind, Layer, PayloadInfo};
 use crate::config::Limits;
 use crate::egress::{SourceClock, SourceHistory, SourcePacket, Target};
-use crate::id::{Mid, PublicationId, Rid, Ssrc};
+use crate::id::{Mid, PublicationId, Rid, ShardIndex, Ssrc};
 use crate::ingress::{Arrival, LayerRates, NackGenerator, RateMeter, ReceiveStream};
 use crate::keyframe::KeyframeRequester;
 use crate::report::{EncodingReport, PublicationReport};
@@ -33,6 +33,8 @@ pub(super) struct PublicationState {
     pub(super) saving: Saving,
     /// Until then the rest of a picture is not worth waiting for: it was, in vain.
     pub(super) comes_apart: Option<Instant>,
+    /// Encodings that other shards need, a bit for each.
+    pub(super) needed_elsewhere: Vec<(ShardIndex, u64)>,
 }
 
 /// One RTP stream of a publication.
@@ -61,6 +63,7 @@ pub(super) struct Encoding {
 }
 
 /// A packet's fields as read from its header, and its payload.
+#[derive(Clone)]
 pub(super) struct Received {
     pub(super) sequence: u16,
     pub(super) timestamp: u32,
@@ -125,15 +128,27 @@ impl PublicationState {
     ) -> Self {
         let names: Vec<Option<Rid>> =
             if rids.is_empty() { vec![None] } else { rids.iter().copied().map(Some).collect() };
-        let encodings: Vec<_> = names.iter().map(|_| Encoding::new(format.codec, limits)).collect();
+        let info = Publication { id, mid: line.mid, codec: format.codec, encodings: names };
+        Self::known(info, format, line.extensions, limits)
+    }
+
+    /// One that was agreed on already.
+    pub(super) fn known(
+        info: Publication,
+        format: PayloadFormat,
+        extensions: Extensions,
+        limits: &Limits,
+    ) -> Self {
+        let encodings: Vec<_> = info.encodings.iter().map(|_| Encoding::new(info.codec, limits)).collect();
         Self {
-            info: Publication { id, mid: line.mid, codec: format.codec, encodings: names },
+            info,
             format,
-            extensions: line.extensions,
+            extensions,
             saving: Saving::new(encodings.len()),
             encodings,
             subscribers: Vec::new(),
             comes_apart: None,
+            needed_elsewhere: Vec::new(),
         }
     }
 

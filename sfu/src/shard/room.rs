@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::audio::Speakers;
-use crate::id::{PublicationId, RoomId};
+use crate::id::{PublicationId, RoomId, ShardIndex};
 use crate::sink::{Sink, SinkEvent};
 
 /// A room of this shard.
@@ -16,11 +16,23 @@ pub(super) struct Room {
     pub(super) screens: Vec<PublicationId>,
     /// Who of them speaks.
     pub(super) speakers: Speakers,
+    /// The other shards that have it, a bit for each.
+    pub(super) peers: u64,
+    /// The one of all that tells who speaks; `None` where it is on one.
+    pub(super) first: Option<ShardIndex>,
 }
 
 impl Room {
     pub(super) fn new(id: RoomId) -> Self {
-        Self { id, members: Vec::new(), sink: None, screens: Vec::new(), speakers: Speakers::default() }
+        Self {
+            id,
+            members: Vec::new(),
+            sink: None,
+            screens: Vec::new(),
+            speakers: Speakers::default(),
+            peers: 0,
+            first: None,
+        }
     }
 
     /// Tells the sink, if there is one. A sink that panics is gone, and nobody else.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// One that is needed is wanted at once. One that is not is let go after a while, so that a viewer who comes back finds it; the smallest stays
 /// longest, since everybody's first picture is one of it.
 #[derive(Clone, Debug)]
-pub(super) struct Saving {
+pub(crate) struct Saving {
     /// By encoding: since when nobody needs it; `None` while somebody does.
     idle_since: Vec<Option<Instant>>,
     wanted: Vec<bool>,

@@ -46,6 +46,9 @@ impl<T: Transport> Shard<T> {
         let sounding: Vec<PublicationId> = state.speakers.sounding(now).collect();
         self.give_slots(now, room, &sounding);
         if let Some(speakers) = speakers {
+            if self.rooms[room].first.is_some_and(|first| first != self.index) {
+                return self.follow_speakers(now, room);
+            }
             self.events.push_back(Event::Speakers { room: self.rooms[room].id, speakers });
             self.follow_speakers(now, room);
         }

@@ -23,6 +23,9 @@ impl<T: Transport> Shard<T> {
 
     /// Makes one participant's slots carry what their view wishes, as far as they reach.
     pub(super) fn reconcile(&mut self, now: Instant, index: usize) {
+        if self.participants[index].mirror_of.is_some() {
+            return;
+        }
         let mut audio = self.audio_wishes(now, index);
         let pictures = self.pictures(index);
         let wish = |picture: &Picture| Wish { publication: picture.publication, preferred: None };

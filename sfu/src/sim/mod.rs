@@ -24,23 +24,17 @@ pub use mark::Mark;
 pub use network::{Delivery, Line, Network};
 pub use plain::{Frame, PlainContext, PlainTransport, check, message, read_message};
 pub use screen::{Shown, freezes, switches};
+pub use shards::Shards;
 pub use svc::{LayerMark, LayeredFrame, LayeredSource, Scheme};
 
-use crate::config::Limits;
-use crate::id::{ParticipantId, PublicationId, RoomId, ShardIndex};
+use crate::id::{ParticipantId, PublicationId, RoomId};
 use crate::message::{Command, Event};
-use crate::shard::{Shard, ShardConfig};
 use crate::view::{VideoWish, View};
-use shards::Map;
 
 /// A whole simulation.
 pub struct World {
-    /// The shard under test.
-    pub shard: Shard<PlainTransport>,
-    /// Further ones of the same core.
-    pub others: Vec<Shard<PlainTransport>>,
-    /// Which of them has whom.
-    map: Map,
+    /// The shard under test, or several as one.
+    pub shard: Shards,
     /// All lines.
     pub network: Network,
     /// The clients by their numbers; `None` after they left.
@@ -52,6 +46,8 @@ pub struct World {
     /// Virtual now.
     pub now: Instant,
     origin: Instant,
+    /// Which room each client is in.
+    rooms: Vec<RoomId>,
     publications: Vec<(RoomId, PublicationId)>,
     trace: DefaultHasher,
 }
@@ -59,37 +55,30 @@ pub struct World {
 impl World {
     /// An empty world.
     pub fn new(seed: u64) -> Self {
-        Self::with_shards(seed, 1, Network::new(seed))
+        Self::with(Shards::new(seed, 1, usize::MAX), Network::new(seed))
     }
 
-    /// An empty world with several shards, where every datagram lands on a wrong one, and the dice of each line are its own.
-    pub fn sharded(seed: u64, shards: usize) -> Self {
-        Self::with_shards(seed, shards, Network::of_independent_lines(seed))
+    /// An empty world with several shards, each of which is to have so many members of a room before others get some. The dice of each line are its
+    /// own.
+    pub fn sharded(seed: u64, shards: usize, members_together: usize) -> Self {
+        Self::with(Shards::new(seed, shards, members_together), Network::of_independent_lines(seed))
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "virtual time starts at any instant; only differences are seen"
     )]
-    fn with_shards(seed: u64, count: usize, network: Network) -> Self {
+    fn with(shard: Shards, network: Network) -> Self {
         let origin = Instant::now();
-        let config = ShardConfig { candidates: vec![SERVER.into()], limits: Limits::default() };
-        let mut shards = (0..count).filter_map(ShardIndex::new).map(|index| {
-            let mut bytes = [0; 32];
-            bytes[..8].copy_from_slice(&seed.to_le_bytes());
-            bytes[8] = index.index() as u8;
-            Shard::new(config.clone(), PlainContext::default(), bytes).as_one_of_several(index)
-        });
         Self {
-            shard: shards.next().expect("at least one shard"),
-            others: shards.collect(),
-            map: Map::new(count),
+            shard,
             network,
             clients: Vec::new(),
             events: Vec::new(),
             max_height: 720,
             now: origin,
             origin,
+            rooms: Vec::new(),
             publications: Vec::new(),
             trace: DefaultHasher::new(),
         }
@@ -140,9 +129,11 @@ impl World {
         self.network.set_line(up(number), line.clone());
         self.network.set_line(down(number), line);
         self.clients.push(Some(client));
+        self.rooms.push(room);
         let participant = participant(number);
-        self.command(Command::Join { room, participant });
-        self.command(Command::Offer { participant, request: number as u64, sdp: offer });
+        self.shard.handle_message(self.now, Command::Join { room, participant });
+        self.shard
+            .handle_message(self.now, Command::Offer { participant, request: number as u64, sdp: offer });
         self.drain();
         number
     }
@@ -150,7 +141,7 @@ impl World {
     /// A client leaves, without a word on the media line.
     pub fn leave(&mut self, number: usize) {
         self.clients[number] = None;
-        self.command(Command::Leave { participant: participant(number) });
+        self.shard.handle_message(self.now, Command::Leave { participant: participant(number) });
         self.drain();
     }
 
@@ -181,7 +172,7 @@ impl World {
 
     /// Sets what one client watches.
     pub fn view(&mut self, number: usize, view: View) {
-        self.command(Command::SetView { participant: participant(number), view });
+        self.shard.handle_message(self.now, Command::SetView { participant: participant(number), view });
         self.drain();
     }
 
@@ -190,16 +181,14 @@ impl World {
         let end = self.now + time;
         loop {
             let clients = self.clients.iter().flatten().filter_map(Client::poll_timeout);
-            let shards = self.shards().filter_map(|shard| shard.poll_timeout());
-            let next = clients.chain(self.network.poll_timeout()).chain(shards).min();
+            let next = clients.chain(self.network.poll_timeout()).chain(self.shard.poll_timeout()).min();
             let Some(next) = next.filter(|&next| next <= end) else { break };
             self.now = next.max(self.now);
             while let Some(delivery) = self.network.poll(self.now) {
                 self.deliver(delivery);
             }
-            let now = self.now;
-            for shard in self.shards_mut().filter(|shard| shard.poll_timeout().is_some_and(|at| at <= now)) {
-                shard.handle_timeout(now);
+            if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.shard.handle_timeout(self.now);
             }
             for client in self.clients.iter_mut().flatten() {
                 if client.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -227,7 +216,7 @@ impl World {
 
     fn deliver(&mut self, delivery: Delivery) {
         if delivery.to == SocketAddr::from(SERVER) {
-            self.hear(delivery.from, BytesMut::from(&delivery.datagram[..]));
+            self.shard.handle_datagram(self.now, delivery.from, BytesMut::from(&delivery.datagram[..]));
         } else if let Some(client) =
             self.clients.iter_mut().flatten().find(|client| client.address == delivery.to)
         {
@@ -235,13 +224,9 @@ impl World {
         }
     }
 
-    fn next_event(&mut self) -> Option<Event> {
-        self.shards_mut().find_map(Shard::poll_event)
-    }
-
     /// Carries everything that waits to where it goes, until nothing does.
     fn drain(&mut self) {
-        while let Some(event) = self.next_event() {
+        while let Some(event) = self.shard.poll_event() {
             match &event {
                 Event::Connected { participant, now } => {
                     (participant, *now - self.origin).hash(&mut self.trace)
@@ -252,16 +237,14 @@ impl World {
             self.events.push(event);
         }
         let (now, origin, network, trace) = (self.now, self.origin, &mut self.network, &mut self.trace);
-        for shard in std::iter::once(&mut self.shard).chain(&mut self.others) {
-            shard.poll_transmit(now, |to, run| {
-                for datagram in run.contents.chunks(run.segment_size) {
-                    (now - origin, to, datagram.len(), crc32fast::hash(datagram)).hash(trace);
-                    let datagram = Bytes::copy_from_slice(datagram);
-                    let over = SocketAddr::new(DOWN.into(), to.port());
-                    network.send(now, over, Delivery { from: SERVER.into(), to, datagram });
-                }
-            });
-        }
+        self.shard.poll_transmit(now, |to, run| {
+            for datagram in run.contents.chunks(run.segment_size) {
+                (now - origin, to, datagram.len(), crc32fast::hash(datagram)).hash(trace);
+                let datagram = Bytes::copy_from_slice(datagram);
+                let over = SocketAddr::new(DOWN.into(), to.port());
+                network.send(now, over, Delivery { from: SERVER.into(), to, datagram });
+            }
+        });
         for client in self.clients.iter_mut().flatten() {
             while let Some(datagram) = client.poll_transmit() {
                 let from = client.address;
@@ -288,18 +271,18 @@ impl World {
                 return;
             }
             Event::Unpublished { publication, .. } => {
-                self.publications.retain(|(_, known)| known != publication)
+                self.publications.retain(|(_, known)| known != publication);
             }
             _ => return,
         }
         for number in 0..self.clients.len() {
             if self.clients[number].is_some() {
-                let room = self.map.room_of(participant(number));
-                let seen = self.publications.iter().filter(|(of, _)| Some(*of) == room);
+                let seen = self.publications.iter().filter(|(room, _)| *room == self.rooms[number]);
                 let video =
                     seen.map(|&(_, publication)| VideoWish::new(publication, self.max_height)).collect();
                 let view = View { video, ..View::default() };
-                self.command(Command::SetView { participant: participant(number), view });
+                self.shard
+                    .handle_message(self.now, Command::SetView { participant: participant(number), view });
             }
         }
     }

@@ -10,16 +10,15 @@ use rand_chacha::ChaCha20Rng;
 use simmer_sfu::id::{ParticipantId, PublicationId, RoomId, Ssrc};
 use simmer_sfu::message::{Command, Event};
 use simmer_sfu::rtp::RtpHeader;
-use simmer_sfu::sim::{PlainContext, PlainTransport, check};
+use simmer_sfu::sim::{Shards, check};
 use simmer_sfu::view::Role;
-use simmer_sfu::{Limits, Shard, ShardConfig};
 
 pub(crate) const FRAME: Duration = Duration::from_millis(20);
 pub(crate) const SLOTS: usize = 4;
 
 /// A room of people who all publish a sound, and hear all through a few slots.
 pub(crate) struct Room {
-    pub(crate) shard: Shard<PlainTransport>,
+    pub(crate) shard: Shards,
     rng: ChaCha20Rng,
     pub(crate) now: Instant,
     pub(crate) voices: Vec<Voice>,
@@ -74,12 +73,13 @@ pub(crate) struct Heard {
 
 impl Room {
     pub(crate) fn new(seed: u64, people: &[Person]) -> Self {
-        let config =
-            ShardConfig { candidates: vec![([127, 0, 0, 1], 7443).into()], limits: Limits::default() };
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        Self::on(Shards::new(seed, 1, usize::MAX), seed, people)
+    }
+
+    /// The same on shards of one's own.
+    pub(crate) fn on(shard: Shards, seed: u64, people: &[Person]) -> Self {
         let mut room = Self {
-            shard: Shard::new(config, PlainContext::default(), bytes),
+            shard,
             rng: ChaCha20Rng::seed_from_u64(seed),
             now: Instant::now(),
             voices: Vec::new(),

@@ -38,14 +38,10 @@ const WRONG: usize = 1;
 /// Longer than anything takes: only a failing test waits for it.
 const LIMIT: Duration = Duration::from_secs(30);
 
-fn start(workers: usize) -> Result<(Sfu, Receiver<Event>), StartError> {
+fn start(workers: usize, limits: Limits) -> Result<(Sfu, Receiver<Event>), StartError> {
     let (events, told) = channel();
-    let config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        advertise: vec![[127, 0, 0, 1].into()],
-        workers,
-        limits: Limits::default(),
-    };
+    let listen = ([127, 0, 0, 1], 0).into();
+    let config = Config { listen, advertise: vec![[127, 0, 0, 1].into()], workers, limits };
     Ok((Sfu::start(config, Box::new(move |event| drop(events.send(event))))?, told))
 }
 
@@ -69,29 +65,10 @@ fn participants(sfu: &Sfu) -> Vec<u64> {
 
 #[test]
 fn a_call_whose_every_datagram_lands_on_the_wrong_worker_is_a_call() {
-    let (sfu, told) = start(2).expect("a core");
+    let (sfu, told) = start(2, Limits::default()).expect("a core");
     let mut ears = Ears { sfu: sfu.clone(), probes: [0; 2] };
-    for participant in [PUBLISHER, VIEWER] {
-        join(&sfu, 1, participant.0);
-    }
-    let mut call = Call {
-        publisher: Client::new(ears.socket_at(WRONG), true, sfu.local_addr()),
-        viewer: Client::new(ears.socket_at(WRONG), false, sfu.local_addr()),
-        sfu: sfu.clone(),
-        told,
-        connected: 0,
-        frame: 0,
-    };
-    for (participant, client) in [(PUBLISHER, &call.publisher), (VIEWER, &call.viewer)] {
-        let sdp = client.offer.clone();
-        sfu.send(Command::Offer { participant, request: participant.0, sdp }).expect("queued");
-    }
-    call.until("both are connected", |call| call.connected == 2);
-    call.until("pictures", |call| call.viewer.seen.len() >= 50);
-    call.until("a message comes and goes back", |call| {
-        call.publisher.heard.contains(&b"there and back".to_vec())
-    });
-
+    let mut call = Call::new(&sfu, told, ears.socket_at(WRONG), ears.socket_at(WRONG));
+    call.run();
     sfu.shutdown();
     let workers = sfu.workers();
     assert_eq!(workers[WRONG].datagrams_received, ears.probes[WRONG] + workers[WRONG].datagrams_handed_over);
@@ -105,8 +82,28 @@ fn a_call_whose_every_datagram_lands_on_the_wrong_worker_is_a_call() {
 }
 
 #[test]
+fn a_room_on_two_workers_is_one_room_though_every_datagram_lands_on_the_wrong_one() {
+    let (sfu, told) = start(2, Limits { members_together: 1, ..Limits::default() }).expect("a core");
+    let mut ears = Ears { sfu: sfu.clone(), probes: [0; 2] };
+    // The publisher is on the first worker, and the viewer, for whom there is no space there, on the second.
+    let mut call = Call::new(&sfu, told, ears.socket_at(1), ears.socket_at(0));
+    call.run();
+    sfu.shutdown();
+    let workers = sfu.workers();
+    for (worker, probes) in workers.iter().zip(ears.probes) {
+        assert_eq!(worker.datagrams_received, probes + worker.datagrams_handed_over);
+        assert_eq!((worker.datagrams_dropped, worker.packets_dropped), (0, 0));
+    }
+    assert!(workers[0].packets_mirrored >= 50);
+    assert_eq!((workers[0].packets_forwarded, workers[1].packets_mirrored), (0, 0));
+    assert!(workers[1].packets_forwarded >= 50);
+    let published = call.told.iter().filter(|event| matches!(event, Event::Published { .. })).count();
+    assert_eq!(published + call.published, 1, "mirrors are told of to nobody");
+}
+
+#[test]
 fn rooms_are_spread_over_the_workers_and_their_places_are_free_again() {
-    let (sfu, _told) = start(2).expect("a core");
+    let (sfu, _told) = start(2, Limits::default()).expect("a core");
     for participant in 0..8 {
         join(&sfu, participant % 4, participant);
     }
@@ -157,9 +154,11 @@ fn a_core_may_be_ended_by_what_it_tells() {
 #[test]
 fn there_are_one_to_sixty_four_workers() {
     for wrong in [0, 65, usize::MAX] {
-        assert!(matches!(start(wrong), Err(StartError::Workers(workers)) if workers == wrong));
+        assert!(
+            matches!(start(wrong, Limits::default()), Err(StartError::Workers(workers)) if workers == wrong)
+        );
     }
-    let (sfu, _told) = start(64).expect("a core");
+    let (sfu, _told) = start(64, Limits::default()).expect("a core");
     assert_eq!(sfu.workers().len(), 64);
 }
 
@@ -196,10 +195,40 @@ struct Call {
     publisher: Client,
     viewer: Client,
     connected: usize,
+    published: usize,
     frame: u32,
 }
 
 impl Call {
+    fn new(sfu: &Sfu, told: Receiver<Event>, publisher: UdpSocket, viewer: UdpSocket) -> Self {
+        for participant in [PUBLISHER, VIEWER] {
+            join(sfu, 1, participant.0);
+        }
+        let call = Self {
+            publisher: Client::new(publisher, true, sfu.local_addr()),
+            viewer: Client::new(viewer, false, sfu.local_addr()),
+            sfu: sfu.clone(),
+            told,
+            connected: 0,
+            published: 0,
+            frame: 0,
+        };
+        for (participant, client) in [(PUBLISHER, &call.publisher), (VIEWER, &call.viewer)] {
+            let sdp = client.offer.clone();
+            sfu.send(Command::Offer { participant, request: participant.0, sdp }).expect("queued");
+        }
+        call
+    }
+
+    /// Until it has shown that it is a call.
+    fn run(&mut self) {
+        self.until("both are connected", |call| call.connected == 2);
+        self.until("pictures", |call| call.viewer.seen.len() >= 50);
+        self.until("a message comes and goes back", |call| {
+            call.publisher.heard.contains(&b"there and back".to_vec())
+        });
+    }
+
     fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let end = Instant::now() + LIMIT;
         while !done(self) {
@@ -229,6 +258,7 @@ impl Call {
             }
             Event::Connected { .. } => self.connected += 1,
             Event::Published { publication, .. } => {
+                self.published += 1;
                 let view = View { video: vec![VideoWish::new(publication.id, 720)], ..View::default() };
                 self.sfu.send(Command::SetView { participant: VIEWER, view }).expect("queued");
             }

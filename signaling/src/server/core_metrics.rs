@@ -65,7 +65,7 @@ fn workers(workers: &[WorkerCounters]) -> Vec<MetricFamily> {
 
 type WorkerRow = (&'static str, &'static str, fn(&WorkerCounters) -> u64);
 
-const WORKER_TOTALS: [WorkerRow; 4] = [
+const WORKER_TOTALS: [WorkerRow; 6] = [
     ("simmer_worker_datagrams_received_total", "Datagrams received by each worker.", |worker| {
         worker.datagrams_received
     }),
@@ -78,6 +78,16 @@ const WORKER_TOTALS: [WorkerRow; 4] = [
         "simmer_worker_datagrams_dropped_total",
         "Datagrams each worker dropped, since the one they were for had too many waiting.",
         |worker| worker.datagrams_dropped,
+    ),
+    (
+        "simmer_worker_packets_mirrored_total",
+        "RTP packets each worker handed to others that have the same room, once for each.",
+        |worker| worker.packets_mirrored,
+    ),
+    (
+        "simmer_worker_packets_dropped_total",
+        "RTP packets for other workers with the same room that were dropped, since they had too many waiting.",
+        |worker| worker.packets_dropped,
     ),
     (
         "simmer_worker_packets_forwarded_total",
