@@ -301,13 +301,7 @@ impl<T: Transport> Shard<T> {
 
     /// The totals.
     pub fn counters(&self) -> Counters {
-        let publications =
-            self.participants.indices().into_iter().map(|at| self.participants[at].publications.len());
-        Counters {
-            participants: self.participants.len() as u64,
-            publications: publications.sum::<usize>() as u64,
-            ..self.counters
-        }
+        Counters { participants: self.participants.len() as u64, ..self.counters }
     }
 
     /// Counts datagrams that could not be sent.
