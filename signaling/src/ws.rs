@@ -9,8 +9,6 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use crate::limits::Limits;
-use crate::metrics::Metrics;
 use crate::protocol::{
     ClientMessage, ErrorCode, ErrorMessage, Hello, NewToken, Refused, ServerMessage, VERSION, parse,
 };
@@ -59,28 +57,30 @@ impl Drop for Connection {
 }
 
 async fn run(socket: WebSocket, mut connection: Connection) {
-    let limits = connection.rooms.limits().clone();
+    let farewell = connection.rooms.limits().farewell;
     let (sink, mut stream) = socket.split();
-    let (outbox, outgoing) = outbox(limits.send_queue_bytes);
-    let mut writer = tokio::spawn(write(sink, outgoing, limits.clone(), connection.rooms.metrics().clone()));
+    let (outbox, outgoing) = outbox(connection.rooms.limits().send_queue_bytes);
+    let mut writer = tokio::spawn(write(sink, outgoing, connection.rooms.clone()));
     let written = tokio::select! {
         () = connection.read(&mut stream, &outbox) => false,
         _ = &mut writer => true,
     };
     drop(connection);
     drop(outbox);
-    if !written && timeout(limits.farewell, &mut writer).await.is_err() {
+    if !written && timeout(farewell, &mut writer).await.is_err() {
         writer.abort();
     }
     // The other side's goodbye: without it the system might take back what it has not delivered yet.
-    let _ = timeout(limits.farewell, async { while let Some(Ok(_)) = stream.next().await {} }).await;
+    let _ = timeout(farewell, async { while let Some(Ok(_)) = stream.next().await {} }).await;
 }
 
 impl Connection {
     /// Reads until the WebSocket is gone, silent, or to be closed: then the reason is in the outbox.
     async fn read(&mut self, stream: &mut SplitStream<WebSocket>, outbox: &Outbox) {
-        let limits = self.rooms.limits().clone();
-        let hello = timeout(limits.hello, self.hello(stream, outbox)).await;
+        let rooms = self.rooms.clone();
+        let limits = rooms.limits();
+        // Apart, so that its memory goes when it is over.
+        let hello = timeout(limits.hello, Box::pin(self.hello(stream, outbox))).await;
         let refused = match hello {
             Ok(Ok(())) => None,
             Ok(Err(refused)) => refused,
@@ -257,12 +257,8 @@ fn is_capacity(error: &Error) -> bool {
 }
 
 /// Writes what the room sends, and pings, until it is told to close or the WebSocket is gone.
-async fn write(
-    mut sink: SplitSink<WebSocket, Message>,
-    mut outgoing: OutgoingReceiver,
-    limits: Limits,
-    metrics: Metrics,
-) {
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut outgoing: OutgoingReceiver, rooms: Rooms) {
+    let limits = rooms.limits();
     let mut pings = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let why = loop {
@@ -296,7 +292,7 @@ async fn write(
             None => return,
         }
     };
-    metrics.closes.with_label_values(&[&why.code().to_string()]).inc();
+    rooms.metrics().closes.with_label_values(&[&why.code().to_string()]).inc();
     let frame = CloseFrame { code: why.code(), reason: Utf8Bytes::from_static("") };
     let _ = timeout(limits.farewell, sink.send(Message::Close(Some(frame)))).await;
 }

@@ -319,6 +319,9 @@ impl BandwidthEstimator {
 
     /// Settles the datagrams that the feedback is about; leaves in `arrivals` those that arrived, in the order they did.
     fn take_in(&mut self, feedback: &TransportFeedback<'_>, reference_us: i64) {
+        if self.arrivals.len() * 8 <= self.arrivals.capacity() {
+            self.arrivals.shrink_to(ARRIVALS_KEPT);
+        }
         self.arrivals.clear();
         self.missing = 0;
         for (number, offset_us) in feedback.arrivals() {
@@ -458,6 +461,8 @@ const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longer than what a good line's jitter adds to every datagram of a feedback.
 const LONG_QUEUE_US: i64 = 80_000;
+/// Datagrams that one feedback tells of, at most times.
+const ARRIVALS_KEPT: usize = 32;
 /// Datagrams.
 const LATELY: u32 = 60;
 const BY_CHANCE: u32 = 400;

@@ -10,6 +10,8 @@ pub(super) struct SentHistory {
     packets: VecDeque<SentPacket>,
     /// The number of the first one kept.
     first: u64,
+    /// The most kept at once since the last round of numbers.
+    most: usize,
 }
 
 /// One datagram.
@@ -61,6 +63,14 @@ impl SentHistory {
         self.packets.extend((0..skipped).map(|_| gap));
         self.packets.push_back(SentPacket { sent_us, bytes, probe, fate: Fate::InFlight });
         self.forget(sent_us);
+        self.most = self.most.max(self.packets.len());
+        if number.is_multiple_of(ROUND) {
+            // The memory of a beginning without feedback, or of a bad time. Twice as much is kept, or it would come and go.
+            if self.most * 4 <= self.packets.capacity() {
+                self.packets.shrink_to(self.most * 2);
+            }
+            self.most = 0;
+        }
     }
 
     /// How many are kept, up to the last one sent.
@@ -115,6 +125,8 @@ impl SentHistory {
 
 /// Datagrams: what 50 Mbit/s send in more than a second.
 pub(super) const CAPACITY: usize = 8192;
+/// Numbers: longer than feedback takes.
+const ROUND: u64 = 512;
 const MISSING_KEPT_US: i64 = 2_000_000;
 const IN_FLIGHT_KEPT_US: i64 = 10_000_000;
 
@@ -141,6 +153,19 @@ mod tests {
         assert_eq!(news(65_536, true), Some(News::ArrivedAfterAll));
         assert_eq!(news(65_540, true), None);
         assert_eq!(news(0, true), None);
+    }
+
+    #[test]
+    fn memory_is_given_back_when_feedback_comes() {
+        let mut history = SentHistory::default();
+        for number in 0..6000 {
+            history.push(number, 0, 100, None);
+            if number >= 2000 {
+                history.settle(number - 2000, true);
+                history.settle(number - 30, true);
+            }
+        }
+        assert!((30..128).contains(&history.packets.capacity()), "{}", history.packets.capacity());
     }
 
     #[test]

@@ -14,9 +14,8 @@ pub struct RtpMunger {
     first: u64,
     /// The source's highest number taken into account, forwarded or skipped.
     seen: u64,
-    /// Stretches of the source with one offset each, the latest last.
-    stretches: [Stretch; STRETCHES],
-    used: usize,
+    /// Stretches of the source with one offset each, the latest last; [`STRETCHES`] at most.
+    stretches: Vec<Stretch>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,8 +44,7 @@ impl RtpMunger {
             highest_timestamp: 0,
             first: u64::MAX,
             seen: 0,
-            stretches: [Stretch::default(); STRETCHES],
-            used: 0,
+            stretches: Vec::new(),
         }
     }
 
@@ -54,8 +52,8 @@ impl RtpMunger {
     pub fn switch_to(&mut self, sequence: u64, timestamp: u32, out_timestamp: u32) {
         self.first = sequence;
         self.seen = sequence.saturating_sub(1);
-        self.stretches[0] = Stretch { from: sequence, offset: sequence.wrapping_sub(self.highest + 1) };
-        self.used = 1;
+        self.stretches.clear();
+        self.stretches.push(Stretch { from: sequence, offset: sequence.wrapping_sub(self.highest + 1) });
         self.timestamp_offset = timestamp.wrapping_sub(out_timestamp);
         self.highest_timestamp = out_timestamp;
     }
@@ -63,7 +61,7 @@ impl RtpMunger {
     /// The numbers for a packet that is sent; `None` when it has no place: before the source's beginning, or too long ago.
     #[inline]
     pub fn forward(&mut self, sequence: u64, timestamp: u32) -> Option<Munged> {
-        if self.used > 0 && sequence > self.seen.saturating_add(MAX_JUMP) {
+        if !self.stretches.is_empty() && sequence > self.seen.saturating_add(MAX_JUMP) {
             self.restart(sequence, timestamp);
         }
         let out = self.place(sequence)?;
@@ -88,27 +86,26 @@ impl RtpMunger {
     /// A packet is dropped on purpose: what follows closes up. One that comes late, when its successors are sent already, leaves its number empty:
     /// `true`, and the number is what [`forward`](Self::forward) gives.
     pub fn skip(&mut self, sequence: u64) -> bool {
-        if self.used == 0 || sequence <= self.seen {
-            return self.used > 0;
+        let only = self.stretches.len() == 1;
+        let Some(last) = self.stretches.last_mut() else { return false };
+        if sequence <= self.seen {
+            return true;
         }
-        let last = self.stretches[self.used - 1];
         self.seen = sequence;
         let next = Stretch { from: sequence + 1, offset: last.offset.wrapping_add(1) };
         if last.from == sequence {
             // Nothing was sent under the last offset: replace it, but for the number that the skipped one leaves.
-            self.stretches[self.used - 1] = next;
-            if self.used == 1 {
+            *last = next;
+            if only {
                 self.first = next.from;
             }
             return false;
         }
-        if self.used == STRETCHES {
-            self.stretches.rotate_left(1);
-            self.used -= 1;
+        if self.stretches.len() == STRETCHES {
+            self.stretches.remove(0);
             self.first = self.stretches[0].from;
         }
-        self.stretches[self.used] = next;
-        self.used += 1;
+        self.stretches.push(next);
         false
     }
 
@@ -122,12 +119,12 @@ impl RtpMunger {
         if sequence < self.first {
             return None;
         }
-        let stretches = self.stretches.get(..self.used)?;
-        let at = stretches.iter().rposition(|stretch| stretch.from <= sequence)?;
-        let stretch = stretches[at];
+        let at = self.stretches.iter().rposition(|stretch| stretch.from <= sequence)?;
+        let stretch = self.stretches[at];
         let out = sequence.wrapping_sub(stretch.offset);
         // Numbers that a later stretch has taken over belong to packets dropped on purpose.
-        let taken = stretches
+        let taken = self
+            .stretches
             .get(at + 1)
             .is_some_and(|next| sequence + 1 == next.from && out == next.from.wrapping_sub(next.offset));
         (!taken).then_some(out)

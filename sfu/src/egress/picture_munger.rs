@@ -12,9 +12,8 @@ pub struct PictureMunger {
     seen: Option<u64>,
     /// The highest number sent, extended.
     last: Option<u64>,
-    /// Stretches of the source with one offset each, the latest last.
-    stretches: [Stretch; STRETCHES],
-    used: usize,
+    /// Stretches of the source with one offset each, the latest last; [`STRETCHES`] at most.
+    stretches: Vec<Stretch>,
     tl0_offset: u8,
     last_tl0: Option<u8>,
 }
@@ -35,8 +34,8 @@ impl PictureMunger {
             let first = CYCLE + u64::from(value);
             let next = self.last.map_or(first, |last| last + 1);
             self.seen = Some(first);
-            self.stretches[0] = Stretch { from: 0, offset: first.wrapping_sub(next) };
-            self.used = 1;
+            self.stretches.clear();
+            self.stretches.push(Stretch { from: 0, offset: first.wrapping_sub(next) });
         }
         if let (Some(last), Some(value)) = (self.last_tl0, numbers.tl0_pic_idx) {
             self.tl0_offset = last.wrapping_add(1).wrapping_sub(value);
@@ -72,12 +71,10 @@ impl PictureMunger {
         }
         self.seen = Some(source);
         let offset = self.offset_of(source).wrapping_add(1);
-        if self.used == STRETCHES {
-            self.stretches.rotate_left(1);
-            self.used -= 1;
+        if self.stretches.len() == STRETCHES {
+            self.stretches.remove(0);
         }
-        self.stretches[self.used] = Stretch { from: source + 1, offset };
-        self.used += 1;
+        self.stretches.push(Stretch { from: source + 1, offset });
     }
 
     /// The source's number with the cycles counted, and the mask of its width.
@@ -90,7 +87,7 @@ impl PictureMunger {
     }
 
     fn offset_of(&self, source: u64) -> u64 {
-        let stretches = self.stretches.get(..self.used).unwrap_or_default();
+        let stretches = &self.stretches;
         let stretch = stretches.iter().rev().find(|stretch| stretch.from <= source).or(stretches.first());
         stretch.map_or(0, |stretch| stretch.offset)
     }

@@ -35,6 +35,8 @@ pub(super) struct Downlink {
     repairs: VecDeque<Waiting>,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// The most that waited at once since memory was given back last.
+    most_waiting: usize,
     /// More waits than should: the first leaves whether it has its turn or not.
     overflows: bool,
     /// What repairs take.
@@ -85,6 +87,7 @@ impl Downlink {
             repairs: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            most_waiting: 0,
             overflows: false,
             repair_rate: RateMeter::default(),
             turn: None,
@@ -272,9 +275,20 @@ impl Downlink {
         self.waiting_bytes += waiting.packet.payload.len();
         let queue = if waiting.repair { &mut self.repairs } else { &mut self.waiting };
         queue.push_back(waiting);
+        self.most_waiting = self.most_waiting.max(queue.len());
         // More than this no pacer brings down in time: what is too much is for the allocation to end, not for the queue to hold.
         self.overflows = self.waiting_bytes > MOST_WAITING;
         self.plan_turn(now);
+    }
+
+    /// Gives back memory that was not needed since this was called last.
+    pub(super) fn trim(&mut self) {
+        let most = std::mem::take(&mut self.most_waiting);
+        for queue in [&mut self.repairs, &mut self.waiting] {
+            if most.max(queue.len()) * 4 <= queue.capacity() {
+                queue.shrink_to(most * 2);
+            }
+        }
     }
 
     /// More waits than should.

@@ -107,7 +107,7 @@ impl<T: Transport> Shard<T> {
     pub(super) fn lend(&mut self, index: usize) {
         let Some(participant) = self.participants.get_mut(index) else { return };
         let outbox = &mut participant.downlink.outbox;
-        if !outbox.has_memory()
+        if outbox.memory() == 0
             && let Some(spare) = self.spare.pop()
         {
             *outbox = spare;
@@ -119,9 +119,11 @@ impl<T: Transport> Shard<T> {
     pub(super) fn take_back(&mut self, index: usize) {
         let Some(participant) = self.participants.get_mut(index) else { return };
         let outbox = &mut participant.downlink.outbox;
-        if outbox.is_empty() && outbox.has_memory() {
+        if outbox.is_empty() && outbox.memory() > 0 {
             let spare = std::mem::take(outbox);
-            if self.spare.len() < MOST_SPARE {
+            // The first few are in use all the time, the others when something else comes between packets and their sending.
+            let few = self.spare.len() < FEW_SPARE || spare.memory() <= SPARE_BYTES;
+            if few && self.spare.len() < MOST_SPARE {
                 self.spare.push(spare);
             }
         }
@@ -440,4 +442,7 @@ const MAX_PROBE_STEPS: usize = 256;
 /// Sequence numbers looked at in one negative acknowledgement: as many as are kept.
 const MAX_LOST: usize = 512;
 /// As many write before anything leaves, at most times; beyond, memory comes and goes.
-const MOST_SPARE: usize = 256;
+const MOST_SPARE: usize = 512;
+const FEW_SPARE: usize = 16;
+/// A few packets.
+const SPARE_BYTES: usize = 5 * 1024;

@@ -338,11 +338,7 @@ impl<T: Transport> Shard<T> {
 
     /// The totals.
     pub fn counters(&self) -> Counters {
-        let indices = self.participants.indices().into_iter();
-        let own = indices.map(|at| &self.participants[at]).filter(|own| own.mirror_of.is_none());
-        let (participants, publications) =
-            own.fold((0, 0), |(count, publications), own| (count + 1, publications + own.publications.len()));
-        Counters { participants, publications: publications as u64, ..self.counters }
+        self.counters
     }
 
     /// Counts datagrams that could not be sent.
@@ -376,6 +372,7 @@ impl<T: Transport> Shard<T> {
     /// Gives somebody their place among the members of their room.
     fn admit(&mut self, participant: Participant<T>) -> usize {
         let (id, room, number) = (participant.id, participant.room, participant.number);
+        self.counters.participants += u64::from(participant.mirror_of.is_none());
         let index = self.participants.insert(participant);
         self.by_id.insert(id, index);
         let members = &mut self.rooms[room].members;
@@ -392,6 +389,7 @@ impl<T: Transport> Shard<T> {
             self.empty_slot(now, index, at);
         }
         let Some(mut participant) = self.participants.remove(index) else { return };
+        self.counters.participants -= u64::from(participant.mirror_of.is_none());
         self.current = None;
         self.timers.disarm(index);
         if let Some(mut transport) = participant.transport.take() {

@@ -152,7 +152,9 @@ impl<T: Transport> Shard<T> {
         participant.next_publication = next;
         let publication = PublicationState::new(id, line, format.clone(), rids, &self.config.limits);
         let info = publication.info.clone();
+        participant.publications.reserve_exact(1);
         participant.publications.push(publication);
+        self.counters.publications += 1;
         let is_screen = info.codec.kind() == Kind::Video && participant.screens.contains(&line.mid);
         let room = &mut self.rooms[participant.room];
         room.screens.extend(is_screen.then_some(id));
@@ -184,11 +186,12 @@ impl<T: Transport> Shard<T> {
             }
             let participant = &mut self.participants[index];
             let publication = participant.publications.remove(at).id();
+            let here = participant.mirror_of.is_none();
+            self.counters.publications -= u64::from(here);
             participant.rebind(&[], &self.config.limits);
             let room = &mut self.rooms[participant.room];
             room.screens.retain(|&screen| screen != publication);
             room.tell(SinkEvent::Unpublished { now, publication });
-            let here = participant.mirror_of.is_none();
             if here {
                 self.events.push_back(Event::Unpublished { room: room.id, publication });
             }
@@ -231,6 +234,7 @@ impl<T: Transport> Shard<T> {
                 }
             };
             let slots = &mut self.participants[index].slots;
+            slots.reserve_exact(1);
             slots.push(slot);
             let at = slots.len() - 1;
             if let Some(source) = slots[at].source

@@ -34,9 +34,9 @@ impl Outbox {
         self.sizes.is_empty()
     }
 
-    /// Whether it can take a datagram without asking for memory.
-    pub(crate) fn has_memory(&self) -> bool {
-        self.bytes.capacity() > 0
+    /// So many bytes it takes without asking for memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Gives back memory that only a rare burst needs, such as the packets since a key frame for who has just come.

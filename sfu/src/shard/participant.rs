@@ -389,6 +389,7 @@ impl<T: Transport> Participant<T> {
         if report {
             self.next_report = Some(now + REPORT_INTERVAL);
             self.write_reports(now);
+            self.downlink.trim();
         }
         if let Some(estimator) = self.downlink.estimator() {
             estimator.handle_timeout(now);
