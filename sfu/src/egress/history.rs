@@ -90,8 +90,22 @@ pub struct Sent {
     pub empty: bool,
     /// It carries what the packet before it did once more (RFC 2198).
     pub redundant: bool,
+    /// What builds upon it.
+    pub worth: Worth,
     /// What else was in its header, once it was written.
     pub marks: Marks,
+}
+
+/// What is lost with a packet: where not everything can be sent again, the higher goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Worth {
+    /// Nothing beyond its own picture, or little.
+    Spare,
+    /// Every picture until the next key frame.
+    #[default]
+    Link,
+    /// The picture that all of them begin with.
+    Key,
 }
 
 /// What a packet's header says beyond the source's own: without a retransmission stream it is sent again as it was, to the byte, since two
@@ -117,6 +131,8 @@ pub enum NotAgain {
     JustSent,
     /// Retransmissions have had their share of what is sent.
     OverBudget,
+    /// The same, or it is too late; and there is nothing that only a key frame would bring back.
+    NotNeeded,
 }
 
 /// The last numbers of one slot, and how much of it may be sent again.
@@ -127,6 +143,10 @@ pub struct SentHistory {
     highest: Option<u64>,
     /// Bytes that may still be spent on retransmissions; a share of what is sent is added.
     budget: usize,
+    /// The last key frame's first number, and its timestamp.
+    key: Option<(u64, u32)>,
+    /// From this number on nothing can be decoded before another key frame.
+    broken: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +170,9 @@ impl SentHistory {
         while self.drives_out(now, sent.sequence) {
             self.grow();
         }
+        if sent.worth == Worth::Key {
+            self.on_key(&sent);
+        }
         let at = self.at(sent.sequence);
         let place = &mut self.entries[at];
         if place.is_none_or(|kept| kept.sent.sequence <= sent.sequence) {
@@ -160,8 +183,8 @@ impl SentHistory {
     }
 
     /// What was sent under a number, if it may be sent again: not within `pace` of the last time, not so late that nobody waits for it any more,
-    /// and within the budget. The first repair is one; for the next ones, which are late, `copies` are sent if the budget has them to spare. Where nobody
-    /// `asked` and feedback told of the loss, only if no other repair is on its way.
+    /// and within the budget, of which a part is kept for what is [worth](Worth) more. The first repair is one, but of a key frame; for the next ones, which are
+    /// late, `copies` are sent if the budget has them to spare. Where nobody `asked` and feedback told of the loss, only if no other repair is on its way.
     pub fn resend(
         &mut self,
         now: Instant,
@@ -181,19 +204,64 @@ impl SentHistory {
             // What stands in its place is newer, or still the one before it: that has not been sent yet.
             return Err(if entry.sent.sequence > wanted { NotAgain::TooLate } else { NotAgain::Unknown });
         }
+        let worth = if self.broken.is_some_and(|broken| entry.sent.sequence >= broken)
+            || is_past(self.key, &entry.sent)
+        {
+            Worth::Spare
+        } else {
+            entry.sent.worth
+        };
         if now.saturating_duration_since(entry.at) > if asked { DEADLINE } else { DEADLINE_UNASKED } {
-            return Err(NotAgain::TooLate);
+            return Err(self.give_up(wanted, worth, asked, NotAgain::TooLate));
         }
         let pace = pace.clamp(PACE_AT_LEAST, PACE_AT_MOST);
         if entry.resent.is_some_and(|at| now.duration_since(at) < pace) || !asked && entry.copies > 0 {
             return Err(NotAgain::JustSent);
         }
         // Further copies come out of what is to spare: the first one of another packet does more.
-        let copies = if entry.resent.is_none() || self.budget < BUDGET_TO_SPARE { 1 } else { copies };
+        let once = entry.resent.is_none() && worth < Worth::Key;
+        let copies = if once || self.budget < BUDGET_TO_SPARE { 1 } else { copies };
+        let kept = match worth {
+            Worth::Key => 0,
+            // Without a key frame there is nothing to keep it for.
+            Worth::Link => self.key.map_or(0, |_| KEPT_FOR_KEYS),
+            Worth::Spare => BUDGET_TO_SPARE,
+        };
         let bytes = entry.bytes as usize * copies;
-        self.budget = self.budget.checked_sub(bytes).ok_or(NotAgain::OverBudget)?;
+        if self.budget < bytes + kept {
+            return Err(self.give_up(wanted, worth, asked, NotAgain::OverBudget));
+        }
+        self.budget -= bytes;
         entry.resent = Some(now);
         Ok((entry.sent, copies))
+    }
+
+    /// A packet will not be sent again, though it was asked for: what builds upon it is lost too.
+    fn give_up(&mut self, sequence: u64, worth: Worth, asked: bool, reason: NotAgain) -> NotAgain {
+        if worth == Worth::Spare {
+            return NotAgain::NotNeeded;
+        }
+        if asked && self.key.is_some() {
+            self.broken = Some(self.broken.map_or(sequence, |broken| broken.min(sequence)));
+        }
+        reason
+    }
+
+    /// Something of a key frame was sent.
+    fn on_key(&mut self, sent: &Sent) {
+        self.key = Some(match self.key {
+            Some((first, timestamp)) if timestamp == sent.timestamp => (first.min(sent.sequence), timestamp),
+            Some(later) if later.0 > sent.sequence => later,
+            _ => {
+                self.broken = None;
+                (sent.sequence, sent.timestamp)
+            }
+        });
+    }
+
+    /// Whether it belongs to what was shown before the last key frame.
+    pub fn is_past(&self, sent: &Sent) -> bool {
+        is_past(self.key, sent)
     }
 
     /// A repair went out.
@@ -255,7 +323,12 @@ impl SentHistory {
     pub fn clear(&mut self) {
         self.entries.fill(None);
         self.highest = None;
+        (self.key, self.broken) = (None, None);
     }
+}
+
+fn is_past(key: Option<(u64, u32)>, sent: &Sent) -> bool {
+    key.is_some_and(|(first, _)| sent.sequence < first)
 }
 
 /// A second of sound. It and its doubles divide 65536, so that a 16-bit number finds its place.
@@ -267,6 +340,8 @@ const BUDGET_SHARE: usize = 4;
 /// So that a loss right at the beginning can be repaired.
 const BUDGET_AT_FIRST: usize = 64 * 1024;
 const BUDGET_TO_SPARE: usize = 16 * 1024;
+/// What a key frame of 20 packets lacks where a fifth is lost.
+const KEPT_FOR_KEYS: usize = 6 * 1024;
 /// After a long quiet time a burst of requests is bounded by this.
 const BUDGET_AT_MOST: usize = 96 * 1024;
 /// Older pictures than this are not waited for.

@@ -129,6 +129,7 @@ fn sent(sequence: u64) -> Sent {
         frame_number: None,
         empty: false,
         redundant: false,
+        worth: Worth::Link,
         marks: Marks::default(),
     }
 }
@@ -271,4 +272,74 @@ fn a_publishers_clock_that_drifts_is_followed() {
         }
         assert!(worst < Duration::from_millis(5), "{parts_per_million} ppm: {worst:?} off");
     }
+}
+
+/// A key frame of two packets and 28 others; of these as many are sent again as the budget allows. When it is gone.
+fn spent(history: &mut SentHistory) -> Instant {
+    let mut now = Instant::now();
+    for sequence in 100_000..100_030 {
+        let worth = if sequence < 100_002 { Worth::Key } else { Worth::Link };
+        let timestamp = if worth == Worth::Key { 7 } else { sequence as u32 };
+        history.on_sent(now, Sent { worth, timestamp, ..sent(sequence) }, 1000);
+    }
+    let again =
+        |history: &mut SentHistory, now, sequence: u64| history.resend(now, sequence as u16, PACE, 1, false);
+    while (100_002..100_030).filter(|&sequence| again(history, now, sequence).is_ok()).count() > 0 {
+        now += PACE;
+    }
+    now + PACE
+}
+
+const PACE: Duration = Duration::from_millis(10);
+
+#[test]
+fn the_last_of_the_budget_is_for_key_frames() {
+    let mut history = SentHistory::default();
+    let now = spent(&mut history);
+    let mut again = |sequence: u64| history.resend(now, sequence as u16, PACE, 1, true).map(drop);
+    assert_eq!(again(100_005), Err(NotAgain::OverBudget));
+    assert_eq!([100_000, 100_001].map(again), [Ok(()); 2]);
+}
+
+#[test]
+fn what_builds_upon_a_packet_given_up_is_not_repaired_before_the_next_key_frame() {
+    let mut history = SentHistory::default();
+    let now = spent(&mut history);
+    let again = |history: &mut SentHistory, now, sequence: u64| {
+        history.resend(now, sequence as u16, PACE, 1, true).map(drop)
+    };
+    assert_eq!(again(&mut history, now, 100_020), Err(NotAgain::OverBudget), "a key frame is due");
+    assert_eq!(again(&mut history, now, 100_021), Err(NotAgain::NotNeeded));
+    assert_eq!(again(&mut history, now, 100_019), Err(NotAgain::OverBudget), "it comes before");
+    assert_eq!(again(&mut history, now, 100_020), Err(NotAgain::NotNeeded));
+    // The next one, whose first packet comes last.
+    for sequence in [100_031, 100_030] {
+        history.on_sent(now, Sent { worth: Worth::Key, timestamp: 8, ..sent(sequence) }, 1000);
+    }
+    history.on_sent(now, sent(100_032), 8000);
+    let asked = [100_029, 100_030, 100_032].map(|sequence| again(&mut history, now, sequence));
+    assert_eq!(asked, [Err(NotAgain::NotNeeded), Ok(()), Err(NotAgain::OverBudget)]);
+    let late = now + Duration::from_secs(2);
+    assert_eq!(again(&mut history, late, 100_005), Err(NotAgain::NotNeeded), "what is past needs none");
+    assert_eq!(again(&mut history, late, 100_030), Err(NotAgain::TooLate));
+}
+
+#[test]
+fn what_nothing_builds_upon_is_repaired_from_what_is_to_spare() {
+    let (mut history, mut now) = (SentHistory::default(), Instant::now());
+    for sequence in 100_000..100_002 {
+        let worth = if sequence == 100_000 { Worth::Spare } else { Worth::Link };
+        history.on_sent(now, Sent { worth, ..sent(sequence) }, 1000);
+    }
+    let mut spare = 0;
+    let refused = loop {
+        match history.resend(now, 100_000_u64 as u16, PACE, 1, true) {
+            Ok(_) => spare += 1,
+            Err(refused) => break refused,
+        }
+        now += PACE;
+    };
+    // 64 KiB at first, of which 16 are kept.
+    assert_eq!((refused, spare), (NotAgain::NotNeeded, 48 * 1024 / 1000));
+    assert_eq!(history.resend(now, 100_001_u64 as u16, PACE, 1, true).map(drop), Ok(()));
 }

@@ -108,14 +108,28 @@ fn with_twenty_percent_loss_the_call_lives() {
         let viewer = world.join_natural(&[], 1, lossy(0.2));
         world.run_for(seconds(60));
         let pictures = shown(&world, viewer);
-        let mut gaps: Vec<_> = freezes(&pictures).into_iter().map(|(_, gap)| gap).collect();
-        gaps.sort();
-        // Two seconds are promised, and nearly always kept; the longest ones are pauses after the estimate fell: docs/allocation.md.
-        let p90 = gaps.get(gaps.len() * 9 / 10);
-        assert!(p90.is_none_or(|gap| *gap <= seconds(2)), "seed {seed}: {gaps:?}");
-        assert!(gaps.last().is_none_or(|gap| *gap <= seconds(5)), "seed {seed}: {gaps:?}");
+        let longest = freezes(&pictures).into_iter().map(|(_, gap)| gap).max();
+        assert!(longest.is_none_or(|gap| gap <= seconds(2)), "seed {seed}: {longest:?}");
         let last = pictures.last().map(|picture| world.now.saturating_duration_since(picture.at));
-        assert!(last.is_some_and(|ago| ago < seconds(5)), "seed {seed}: {last:?}");
+        assert!(last.is_some_and(|ago| ago < seconds(2)), "seed {seed}: {last:?}");
+    }
+}
+
+#[test]
+fn beyond_repair_the_smallest_picture_is_shown_however_much_the_line_carries() {
+    for seed in SEEDS {
+        let mut world = World::new(seed);
+        world.join_natural(&[720, 360, 180], 0, Line::default());
+        let viewer = world.join_natural(&[], 1, Line::default());
+        world.run_for(seconds(10));
+        let last = |world: &World| shown(world, viewer).last().map(|picture| picture.mark.encoding);
+        assert_eq!(last(&world), Some(0), "seed {seed}");
+        world.set_down(viewer, lossy(0.2));
+        world.run_for(seconds(10));
+        assert_eq!(last(&world), Some(2), "seed {seed}");
+        world.set_down(viewer, Line::default());
+        world.run_for(seconds(20));
+        assert_eq!(last(&world), Some(0), "seed {seed}");
     }
 }
 
