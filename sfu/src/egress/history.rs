@@ -120,6 +120,15 @@ pub struct Marks {
     pub playout_delay: Option<u16>,
 }
 
+/// How many copies of a packet to send at once, if the budget has them to spare.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Copies {
+    /// As its first repair.
+    pub first: usize,
+    /// As a later one, and of key frames.
+    pub later: usize,
+}
+
 /// Why something is not sent again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotAgain {
@@ -190,7 +199,7 @@ impl SentHistory {
         now: Instant,
         sequence: u16,
         pace: Duration,
-        copies: usize,
+        copies: Copies,
         asked: bool,
     ) -> Result<(Sent, usize), NotAgain> {
         let at = self.at(sequence.into());
@@ -219,8 +228,9 @@ impl SentHistory {
             return Err(NotAgain::JustSent);
         }
         // Further copies come out of what is to spare: the first one of another packet does more.
-        let once = entry.resent.is_none() && worth < Worth::Key;
-        let copies = if once || self.budget < BUDGET_TO_SPARE { 1 } else { copies };
+        let first = entry.resent.is_none() && worth < Worth::Key;
+        let wished = if first { copies.first } else { copies.later };
+        let copies = if self.budget < BUDGET_TO_SPARE { 1 } else { wished };
         let kept = match worth {
             Worth::Key => 0,
             // Without a key frame there is nothing to keep it for.

@@ -41,6 +41,8 @@ impl<T: Transport> Shard<T> {
         if !self.participants[index].takes_pictures(now) {
             return;
         }
+        // What a slot begins with tells its player already.
+        self.hold_back(now, index);
         let candidates = self.candidates(now, index);
         let sound = self.sound(now, index);
         let mut claims: Vec<Claim<'_>> = candidates.iter().map(Candidate::claim).collect();

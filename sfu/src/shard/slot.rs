@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use crate::bandwidth::Restraint;
 use crate::codec::{Codec, Kind};
 use crate::egress::{
-    FrameMunger, LayerSelector, Marks, NotAgain, PictureMunger, PlayoutDelay, RtpMunger, Selection, Sent,
-    SentHistory, SlotClock, SourcePacket, Target, Worth,
+    Copies, FrameMunger, LayerSelector, Marks, NotAgain, PictureMunger, PlayoutDelay, RtpMunger, Selection,
+    Sent, SentHistory, SlotClock, SourcePacket, Target, Worth,
 };
 use crate::id::{Mid, PublicationId};
 use crate::ingress::LineQuality;
@@ -310,7 +310,10 @@ impl Slot {
         asked: bool,
     ) -> Result<(Sent, usize), NotAgain> {
         // What was asked for earlier than that was asked for before the client could know.
-        self.sent.resend(now, sequence, line.round_trip() * 9 / 10, line.copies(), asked)
+        let hurries = self.extensions.playout_delay.is_some() && !self.playout.waits(now);
+        let copies =
+            if hurries { Copies { first: 2, later: 2 } } else { Copies { first: 1, later: line.copies() } };
+        self.sent.resend(now, sequence, line.round_trip() * 9 / 10, copies, asked)
     }
 
     /// A repair was lost; whether no other one is on its way.

@@ -82,7 +82,33 @@ fn five_percent_loss_is_repaired_in_time_and_nobody_sees_a_freeze() {
         assert!(seen.freezes.is_empty(), "seed {seed}: ten viewers in 57 s: {:?}", seen.freezes);
         assert!(seen.least > 57 * 30 * 95 / 100, "seed {seed}: {} pictures in 57 s", seen.least);
         let late = percent(seen.late, seen.pictures);
-        assert!(late <= 0.5, "seed {seed}: {late:.2} % of the pictures were not whole when due");
+        assert!(late <= 0.1, "seed {seed}: {late:.2} % of the pictures were not whole when due");
+    }
+}
+
+#[test]
+fn nobody_sees_a_freeze_when_a_good_line_begins_to_lose() {
+    for seed in SEEDS {
+        let mut world = World::new(seed);
+        world.join_natural(&[720], 0, lossy(0.0));
+        let viewers: Vec<_> = (0..10).map(|_| world.join_natural(&[], 1, lossy(0.0))).collect();
+        world.run_for(seconds(6));
+        let begins = world.now;
+        for &viewer in &viewers {
+            world.set_down(viewer, lossy(0.05));
+            world.network.set_line(world.clients[viewer].as_ref().unwrap().address, lossy(0.05));
+        }
+        world.run_for(seconds(3));
+        let (mut pictures, mut late) = (0, 0);
+        for viewer in viewers {
+            let frozen = freezes(&since(&shown(&world, viewer), begins));
+            assert!(frozen.is_empty(), "seed {seed}: {frozen:?}");
+            let of_this = world.client(viewer).slots[0].pictures_late(begins);
+            (pictures, late) = (pictures + of_this.0, late + of_this.1);
+        }
+        // Before the player has slowed down.
+        let late = percent(late, pictures);
+        assert!(late <= 6.0, "seed {seed}: {late:.2} % of the pictures were not whole when due");
     }
 }
 
@@ -93,10 +119,10 @@ fn ten_percent_loss_is_repaired_in_time() {
         let repaired = percent(seen.in_time, seen.lost);
         assert!(repaired >= 99.0, "seed {seed}: {repaired:.2} % within 300 ms");
         let late = percent(seen.late, seen.pictures);
-        assert!(late <= 1.0, "seed {seed}: {late:.2} % of the pictures were not whole when due");
+        assert!(late <= 0.2, "seed {seed}: {late:.2} % of the pictures were not whole when due");
         assert!(seen.freezes.iter().all(|gap| *gap <= ms(500)), "seed {seed}: {:?}", seen.freezes);
-        // One in two minutes of anybody's.
-        assert!(seen.freezes.len() <= 5, "seed {seed}: ten viewers in 57 s: {:?}", seen.freezes);
+        // One in ten minutes of anybody's.
+        assert!(seen.freezes.len() <= 1, "seed {seed}: ten viewers in 57 s: {:?}", seen.freezes);
     }
 }
 
