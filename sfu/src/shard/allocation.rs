@@ -292,7 +292,7 @@ fn rises(claims: &[Claim<'_>], given: &[Option<usize>]) -> bool {
 }
 
 /// More than the allocator's headroom.
-const NEW_COSTS_MORE: f64 = 1.2;
+const NEW_COSTS_MORE: f64 = 1.3;
 
 impl Candidate {
     fn claim(&self) -> Claim<'_> {

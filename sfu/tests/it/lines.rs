@@ -261,11 +261,11 @@ fn an_hour_on_a_moody_line_flaps_little() {
         }
         let pictures = since(&shown(&world, viewer), began + seconds(10));
         let changes = switches(&pictures);
-        assert!(changes as u64 <= minutes * 6, "seed {seed}: {changes} changes in {minutes} minutes");
+        assert!(changes as u64 <= minutes * 5, "seed {seed}: {changes} changes in {minutes} minutes");
         let frozen = freezes(&pictures);
-        // A step down drops what the queue held: every third of some 24 shows.
-        assert!(frozen.len() as u64 <= minutes * 5 / 2, "seed {seed}: {frozen:?}");
-        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(950)), "seed {seed}: {frozen:?}");
+        // A step down lets come late what the queue holds, or not at all: every fourth of some 24 shows.
+        assert!(frozen.len() as u64 <= minutes * 3 / 2, "seed {seed}: {frozen:?}");
+        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(850)), "seed {seed}: {frozen:?}");
     }
 }
 
@@ -303,7 +303,7 @@ fn viewers_behind_one_bottleneck_both_see() {
         let part = a.min(b) / (a + b);
         assert!(part >= 0.24, "seed {seed}: the smaller part is {:.0} %", part * 100.0);
         let used = (a + b) / 2_000_000.0;
-        assert!(used >= 0.8, "seed {seed}: {:.0} % used", used * 100.0);
+        assert!(used >= 0.85, "seed {seed}: {:.0} % used", used * 100.0);
     }
 }
 
@@ -315,7 +315,7 @@ fn four_viewers_behind_one_bottleneck_share_it() {
         let fairness = sum * sum / (4.0 * received.iter().map(|one| one * one).sum::<f64>());
         // Two large pictures and two of half the height, which are all that fits, are 0.80.
         assert!(fairness >= 0.78, "seed {seed}: {fairness:.2} by Jain's index: {received:?}");
-        assert!(sum >= 0.5 * 4_000_000.0, "seed {seed}: {received:?}");
+        assert!(sum >= 0.6 * 4_000_000.0, "seed {seed}: {received:?}");
     }
 }
 
