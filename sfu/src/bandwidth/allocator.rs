@@ -120,8 +120,9 @@ fn next_step(claim: &Claim<'_>, rung: usize, left: Bitrate) -> Option<(usize, Bi
     })
 }
 
-/// What is new must fit with so much to spare: an estimate moves by some per cent all the time.
-const HEADROOM: f64 = 1.1;
+/// What is new must fit with so much to spare: an estimate moves by some per cent all the time, and behind a larger picture's key frame the line is to become
+/// free again.
+const HEADROOM: f64 = 1.2;
 
 #[cfg(test)]
 mod tests {
@@ -171,7 +172,8 @@ mod tests {
     #[test]
     fn what_is_kept_costs_less_than_what_is_new() {
         let keeps = |current, may_rise| Claim { current: Some(current), may_rise, ..claim(0, 720) };
-        assert_eq!(shared(1550, &[keeps(1, true)]), [Some(1)], "1500 does not fit with room to spare");
+        assert_eq!(shared(1790, &[keeps(1, true)]), [Some(1)], "1500 does not fit with room to spare");
+        assert_eq!(shared(1810, &[keeps(1, true)]), [Some(2)]);
         assert_eq!(shared(1550, &[keeps(2, true)]), [Some(2)]);
         assert_eq!(shared(1450, &[keeps(2, true)]), [Some(1)]);
         assert_eq!(shared(9000, &[keeps(1, false)]), [Some(1)], "not yet");
@@ -184,7 +186,7 @@ mod tests {
         let ladder = [rung(180, 60), rung(180, 100), rung(180, 150), rung(360, 500)];
         let held = Claim { ladder: &ladder, current: Some(0), may_rise: false, ..claim(0, 360) };
         assert_eq!(shared(900, &[held]), [Some(2)]);
-        assert_eq!(shared(110, &[held]), [Some(1)]);
+        assert_eq!(shared(125, &[held]), [Some(1)]);
     }
 
     #[test]

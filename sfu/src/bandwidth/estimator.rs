@@ -33,6 +33,7 @@ pub struct BandwidthEstimator {
     loss: LossControl,
     lost_lately: LossMeter,
     lost_by_chance: LossMeter,
+    lost_suddenly: LossMeter,
     prober: Prober,
     clusters: Clusters,
     /// A probe found room on the line: until then it counts.
@@ -72,6 +73,8 @@ pub struct EstimatorReport {
     pub loss: f64,
     /// The part lost while nothing waited on the line, of the last 200 to 400 datagrams: no fault of too much being sent. 0 to 1.
     pub chance_loss: f64,
+    /// The same of the last 30 to 60, one of them passed over: a line that has just begun to lose shows here first. 0 to 1.
+    pub sudden_loss: f64,
     /// The slope of the delay: by how many milliseconds the queue grows in a second.
     pub trend: f64,
     /// What is concluded from it.
@@ -129,6 +132,7 @@ impl BandwidthEstimator {
             loss: LossControl::default(),
             lost_lately: LossMeter::new(LATELY),
             lost_by_chance: LossMeter::new(BY_CHANCE),
+            lost_suddenly: LossMeter::new(LATELY),
             prober: Prober::new(now),
             clusters: Clusters::default(),
             room_until: None,
@@ -192,6 +196,7 @@ impl BandwidthEstimator {
         }
         if self.queue.latest_micros() <= LONG_QUEUE_US && self.loss.limit().is_none() {
             self.lost_by_chance.on_feedback(arrived, self.missing);
+            self.lost_suddenly.on_feedback(arrived, self.missing);
         }
         for arrival in &self.arrivals {
             self.acknowledged.add(arrival.at_us, arrival.bytes);
@@ -310,6 +315,7 @@ impl BandwidthEstimator {
             acknowledged: self.acknowledged.rate(),
             loss: told(&self.lost_lately),
             chance_loss: told(&self.lost_by_chance),
+            sudden_loss: self.lost_suddenly.fraction_beyond_one(),
             trend: self.trendline.slope() * 1000.0,
             usage: self.trendline.usage(),
             queue: Duration::from_micros(self.queue.latest_micros().unsigned_abs()),

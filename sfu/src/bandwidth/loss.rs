@@ -172,8 +172,17 @@ impl LossMeter {
 
     /// 0 to 1. Of fewer than half of those that count nothing much is concluded.
     pub(super) fn fraction(&self) -> f64 {
+        self.part(self.lost)
+    }
+
+    /// The same, as if one had not been lost: of few, one says nothing.
+    pub(super) fn fraction_beyond_one(&self) -> f64 {
+        self.part(self.lost.saturating_sub(1))
+    }
+
+    fn part(&self, lost: u32) -> f64 {
         let all = self.arrived.saturating_add(self.lost).max(self.remembered / 2);
-        if all == 0 { 0.0 } else { f64::from(self.lost) / f64::from(all) }
+        if all == 0 { 0.0 } else { f64::from(lost) / f64::from(all) }
     }
 }
 
@@ -272,5 +281,15 @@ mod tests {
         meter.on_feedback(u32::MAX, u32::MAX);
         assert!(meter.fraction() < 0.51);
         assert_eq!(LossMeter::new(0).fraction(), 0.0);
+    }
+
+    #[test]
+    fn of_few_datagrams_one_that_is_lost_says_nothing() {
+        let after = |lost| {
+            let mut meter = LossMeter::new(60);
+            meter.on_feedback(50 - lost, lost);
+            meter.fraction_beyond_one()
+        };
+        assert_eq!([0, 1, 2, 6].map(after), [0.0, 0.0, 0.02, 0.1]);
     }
 }

@@ -144,8 +144,22 @@ pub struct Sent {
     pub empty: bool,
     /// It carries what the packet before it did once more (RFC 2198).
     pub redundant: bool,
+    /// What builds upon it.
+    pub worth: Worth,
     /// What else was in its header, once it was written.
     pub marks: Marks,
+}
+
+/// What is lost with a packet: where not everything can be sent again, the higher goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Worth {
+    /// Nothing beyond its own picture, or little.
+    Spare,
+    /// Every picture until the next key frame.
+    #[default]
+    Link,
+    /// The picture that all of them begin with.
+    Key,
 }
 
 /// What a packet's header says beyond the source's own: without a retransmission stream it is sent again as it was, to the byte, since two
@@ -160,6 +174,15 @@ pub struct Marks {
     pub playout_delay: Option<u16>,
 }
 
+/// How many copies of a packet to send at once, if the budget has them to spare.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Copies {
+    /// As its first repair.
+    pub first: usize,
+    /// As a later one, and of key frames.
+    pub later: usize,
+}
+
 /// Why something is not sent again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotAgain {
@@ -171,6 +194,8 @@ pub enum NotAgain {
     JustSent,
     /// Retransmissions have had their share of what is sent.
     OverBudget,
+    /// The same, or it is too late; and there is nothing that only a key frame would bring back.
+    NotNeeded,
 }
 
 /// The last numbers of one slot, and how much of it may be sent again.
@@ -185,6 +210,10 @@ pub struct SentHistory {
     origin: Option<Instant>,
     /// Bytes that may still be spent on retransmissions; a share of what is sent is added.
     budget: usize,
+    /// The last key frame's first number, and its timestamp.
+    key: Option<(u64, u32)>,
+    /// From this number on nothing can be decoded before another key frame.
+    broken: Option<u64>,
 }
 
 impl SentHistory {
@@ -199,6 +228,9 @@ impl SentHistory {
         let now_ms = self.millis(now);
         while self.drives_out(now_ms, sent.sequence) {
             self.resize(self.entries.len() * 2);
+        }
+        if sent.worth == Worth::Key {
+            self.on_key(&sent);
         }
         let at = self.at(sent.sequence);
         if at == 0 && self.has_too_many(now_ms, sent.sequence) {
@@ -215,14 +247,14 @@ impl SentHistory {
     }
 
     /// What was sent under a number, if it may be sent again: not within `pace` of the last time, not so late that nobody waits for it any more,
-    /// and within the budget. The first repair is one; for the next ones, which are late, `copies` are sent if the budget has them to spare. Where nobody
-    /// `asked` and feedback told of the loss, only if no other repair is on its way.
+    /// and within the budget, of which a part is kept for what is [worth](Worth) more. The first repair is one, but of a key frame; for the next ones, which are
+    /// late, `copies` are sent if the budget has them to spare. Where nobody `asked` and feedback told of the loss, only if no other repair is on its way.
     pub fn resend(
         &mut self,
         now: Instant,
         sequence: u16,
         pace: Duration,
-        copies: usize,
+        copies: Copies,
         asked: bool,
     ) -> Result<(Sent, usize), NotAgain> {
         let at = self.at(sequence.into());
@@ -238,8 +270,11 @@ impl SentHistory {
             // What stands in its place is newer, or still the one before it: that has not been sent yet.
             return Err(if kept > wanted { NotAgain::TooLate } else { NotAgain::Unknown });
         }
+        let sent = entry.sent(highest, self.source);
+        let spare = self.broken.is_some_and(|broken| sent.sequence >= broken) || is_past(self.key, &sent);
+        let worth = if spare { Worth::Spare } else { sent.worth };
         if entry.age(now_ms) > if asked { DEADLINE } else { DEADLINE_UNASKED } {
-            return Err(NotAgain::TooLate);
+            return Err(self.give_up(wanted, worth, asked, NotAgain::TooLate));
         }
         let pace = pace.clamp(PACE_AT_LEAST, PACE_AT_MOST);
         let resent = entry.since_resent(now_ms);
@@ -247,11 +282,50 @@ impl SentHistory {
             return Err(NotAgain::JustSent);
         }
         // Further copies come out of what is to spare: the first one of another packet does more.
-        let copies = if resent.is_none() || self.budget < BUDGET_TO_SPARE { 1 } else { copies };
+        let first = resent.is_none() && worth < Worth::Key;
+        let wished = if first { copies.first } else { copies.later };
+        let copies = if self.budget < BUDGET_TO_SPARE { 1 } else { wished };
+        let kept = match worth {
+            Worth::Key => 0,
+            // Without a key frame there is nothing to keep it for.
+            Worth::Link => self.key.map_or(0, |_| KEPT_FOR_KEYS),
+            Worth::Spare => BUDGET_TO_SPARE,
+        };
         let bytes = entry.bytes() * copies;
-        self.budget = self.budget.checked_sub(bytes).ok_or(NotAgain::OverBudget)?;
+        if self.budget < bytes + kept {
+            return Err(self.give_up(wanted, worth, asked, NotAgain::OverBudget));
+        }
+        self.budget -= bytes;
         entry.note_resent(now_ms);
-        Ok((entry.sent(highest, self.source), copies))
+        Ok((sent, copies))
+    }
+
+    /// A packet will not be sent again, though it was asked for: what builds upon it is lost too.
+    fn give_up(&mut self, sequence: u64, worth: Worth, asked: bool, reason: NotAgain) -> NotAgain {
+        if worth == Worth::Spare {
+            return NotAgain::NotNeeded;
+        }
+        if asked && self.key.is_some() {
+            self.broken = Some(self.broken.map_or(sequence, |broken| broken.min(sequence)));
+        }
+        reason
+    }
+
+    /// Something of a key frame was sent.
+    fn on_key(&mut self, sent: &Sent) {
+        self.key = Some(match self.key {
+            Some((first, timestamp)) if timestamp == sent.timestamp => (first.min(sent.sequence), timestamp),
+            Some(later) if later.0 > sent.sequence => later,
+            _ => {
+                self.broken = None;
+                (sent.sequence, sent.timestamp)
+            }
+        });
+    }
+
+    /// Whether it belongs to what was shown before the last key frame.
+    pub fn is_past(&self, sent: &Sent) -> bool {
+        is_past(self.key, sent)
     }
 
     /// A repair went out.
@@ -339,7 +413,12 @@ impl SentHistory {
     pub fn clear(&mut self) {
         self.entries.fill(None);
         self.highest = None;
+        (self.key, self.broken) = (None, None);
     }
+}
+
+fn is_past(key: Option<(u64, u32)>, sent: &Sent) -> bool {
+    key.is_some_and(|(first, _)| sent.sequence < first)
 }
 
 /// Longer than anything is sent again ([`DEADLINE`]), or begun with by who comes.
@@ -356,6 +435,8 @@ const BUDGET_SHARE: usize = 4;
 /// So that a loss right at the beginning can be repaired.
 const BUDGET_AT_FIRST: usize = 64 * 1024;
 const BUDGET_TO_SPARE: usize = 16 * 1024;
+/// What a key frame of 20 packets lacks where a fifth is lost.
+const KEPT_FOR_KEYS: usize = 6 * 1024;
 /// After a long quiet time a burst of requests is bounded by this.
 const BUDGET_AT_MOST: usize = 96 * 1024;
 /// Older pictures than this are not waited for.
@@ -402,6 +483,7 @@ mod tests {
             frame_number: None,
             empty: false,
             redundant: false,
+            worth: Worth::default(),
             marks: Marks::default(),
         }
     }
@@ -446,7 +528,8 @@ mod tests {
     fn the_numbers_of_a_burst_are_given_back_too() {
         let (origin, mut history) = (origin(), SentHistory::default());
         let again = |history: &mut SentHistory, now, sequence: u64| {
-            let (sent, _) = history.resend(now, sequence as u16, Duration::ZERO, 1, true)?;
+            let (sent, _) =
+                history.resend(now, sequence as u16, Duration::ZERO, Copies { first: 1, later: 1 }, true)?;
             Ok::<_, NotAgain>((sent.sequence, sent.source_sequence))
         };
         (70_000..71_000).for_each(|sequence| history.on_sent(origin, sent(sequence), 100));

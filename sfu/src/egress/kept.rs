@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::codec::PictureIds;
-use crate::egress::history::{Marks, Sent};
+use crate::egress::history::{Marks, Sent, Worth};
 
 /// One [`Sent`] with what became of it. Numbers are cut to their low 32 bits, and times are in milliseconds: [`sent`](Self::sent) gives the numbers back.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,7 @@ pub(super) struct Kept {
     /// 12 bits, or [`NO_DELAY`].
     playout_delay: u16,
     flags: u8,
+    /// The encoding's index, and in the two highest bits what it is worth.
     encoding: u8,
     tl0_pic_idx: u8,
     /// Repairs sent whose loss was not reported.
@@ -58,7 +59,7 @@ impl Kept {
             transport_number: marks.transport_number.unwrap_or(0),
             playout_delay: marks.playout_delay.unwrap_or(NO_DELAY),
             flags,
-            encoding: sent.encoding,
+            encoding: sent.encoding & ENCODING | (sent.worth as u8) << WORTH_SHIFT,
             tl0_pic_idx: picture.map_or(0, |picture| picture.tl0_pic_idx),
             copies: 0,
         }
@@ -69,7 +70,7 @@ impl Kept {
         let has = |flag: u8| self.flags & flag != 0;
         let picture = PictureIds { picture_id: self.picture_id, tl0_pic_idx: self.tl0_pic_idx };
         Sent {
-            encoding: self.encoding,
+            encoding: self.encoding & ENCODING,
             source_sequence: nearest(near_source, self.source_sequence),
             sequence: self.sequence(near),
             timestamp: self.timestamp,
@@ -78,6 +79,11 @@ impl Kept {
             frame_number: has(FRAME_NUMBER).then_some(self.frame_number),
             empty: has(EMPTY),
             redundant: has(REDUNDANT),
+            worth: match self.encoding >> WORTH_SHIFT {
+                0 => Worth::Spare,
+                1 => Worth::Link,
+                _ => Worth::Key,
+            },
             marks: Marks {
                 transport_number: has(TRANSPORT_NUMBER).then_some(self.transport_number),
                 mid: has(MID),
@@ -139,6 +145,9 @@ const PICTURE: u8 = 1 << 4;
 const FRAME_NUMBER: u8 = 1 << 5;
 const TRANSPORT_NUMBER: u8 = 1 << 6;
 const NO_DELAY: u16 = u16::MAX;
+const WORTH_SHIFT: u32 = 6;
+/// A publication has fewer encodings than this can tell.
+const ENCODING: u8 = (1 << WORTH_SHIFT) - 1;
 
 #[cfg(test)]
 mod tests {
@@ -148,12 +157,13 @@ mod tests {
 
     prop_compose! {
         fn any_sent()(
-            (encoding, sequence, source_sequence, timestamp) in (any::<u8>(), 1u64 << 16..1 << 48, 1u64 << 16..1 << 48, any::<u32>()),
+            (encoding, sequence, source_sequence, timestamp) in (0..=ENCODING, 1u64 << 16..1 << 48, 1u64 << 16..1 << 48, any::<u32>()),
             (marker, empty, redundant, mid) in any::<(bool, bool, bool, bool)>(),
             picture in any::<Option<(u16, u8)>>(),
             frame_number in any::<Option<u16>>(),
             transport_number in any::<Option<u16>>(),
             playout_delay in prop::option::of(0u16..4096),
+            worth in prop::sample::select(vec![Worth::Spare, Worth::Link, Worth::Key]),
         ) -> Sent {
             Sent {
                 encoding,
@@ -165,6 +175,7 @@ mod tests {
                 frame_number,
                 empty,
                 redundant,
+                worth,
                 marks: Marks { transport_number, mid, playout_delay },
             }
         }
@@ -204,6 +215,7 @@ mod tests {
             frame_number: None,
             empty: false,
             redundant: false,
+            worth: Worth::default(),
             marks: Marks::default(),
         };
         assert_eq!(Kept::new(10, &sent, 100).age(9), Duration::ZERO);

@@ -14,7 +14,7 @@ mod tests;
 
 pub use clock::{SlotClock, SourceClock};
 pub use frame_munger::FrameMunger;
-pub use history::{Marks, NotAgain, Sent, SentHistory, SourceHistory, SourcePacket};
+pub use history::{Copies, Marks, NotAgain, Sent, SentHistory, SourceHistory, SourcePacket, Worth};
 pub use munger::{Munged, RtpMunger};
 pub use picture_munger::PictureMunger;
 pub use playout_delay::{Leg, PlayoutDelay, time_to_repair};

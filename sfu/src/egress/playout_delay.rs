@@ -43,6 +43,8 @@ pub fn time_to_repair(up: &Leg, down: &Leg) -> Duration {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlayoutDelay {
     told: u16,
+    /// When the player was told to wait longer, and by how much.
+    rose: Option<(Instant, u16)>,
     /// Less would do: since when, and how much.
     less: Option<(Instant, u16)>,
     news: News,
@@ -64,6 +66,7 @@ impl PlayoutDelay {
     pub fn follow(&mut self, now: Instant, wanted: Duration) {
         let wanted = (wanted.as_millis().div_ceil(STEP_MS) * (STEP_MS / UNIT_MS)).min(MOST_UNITS) as u16;
         if wanted > self.told {
+            self.rose = Some((now, wanted - self.told));
             (self.told, self.less, self.news) = (wanted, None, News::Due);
             return;
         }
@@ -112,6 +115,14 @@ impl PlayoutDelay {
         }
     }
 
+    /// Whether the player waits for repairs by now: it has been told to, and has had the time to slow down.
+    pub fn waits(&self, now: Instant) -> bool {
+        self.rose.is_some_and(|(at, by)| {
+            let slowing = Duration::from_millis(UNIT_MS as u64) * u32::from(by) * SLOWS_BY;
+            self.told > 0 && now.saturating_duration_since(at) >= slowing
+        })
+    }
+
     /// What the player was told.
     pub fn told(&self) -> Duration {
         Duration::from_millis(10) * u32::from(self.told)
@@ -127,6 +138,8 @@ const LONGEST: Duration = Duration::from_millis(400);
 const STEP_MS: u128 = 20;
 const UNIT_MS: u128 = 10;
 const MOST_UNITS: u128 = LONGEST.as_millis() / UNIT_MS;
+/// A player that is told to wait longer takes so much longer for what it shows meanwhile: libwebrtc a tenth.
+const SLOWS_BY: u32 = 10;
 /// So little less is not worth telling, in units of 10 ms.
 const NO_LESS: u16 = 4;
 const FALLS_AFTER: Duration = Duration::from_secs(30);
@@ -192,6 +205,20 @@ mod tests {
         assert_eq!(after(65, 0), ms(140));
         assert_eq!(after(95, 0), ms(0));
         assert_eq!(after(96, 9_000), ms(400));
+    }
+
+    #[test]
+    fn a_player_waits_once_it_has_had_time_to_slow_down() {
+        let (start, mut delay) = (origin(), PlayoutDelay::default());
+        assert!(!delay.waits(start));
+        delay.follow(start, ms(200));
+        let waits = |delay: &PlayoutDelay, after| delay.waits(start + ms(after));
+        assert_eq!([0, 1999, 2000].map(|after| waits(&delay, after)), [false, false, true]);
+        delay.follow(start + ms(5000), ms(300));
+        assert_eq!([5999, 6000].map(|after| waits(&delay, after)), [false, true]);
+        delay.follow(start + ms(10_000), ms(0));
+        delay.follow(start + ms(41_000), ms(0));
+        assert!(!waits(&delay, 42_000), "it waits no more");
     }
 
     #[test]

@@ -129,9 +129,12 @@ fn sent(sequence: u64) -> Sent {
         frame_number: None,
         empty: false,
         redundant: false,
+        worth: Worth::Link,
         marks: Marks::default(),
     }
 }
+
+const ONCE: Copies = Copies { first: 1, later: 1 };
 
 #[test]
 fn a_late_repair_does_not_drive_out_what_took_its_place() {
@@ -146,7 +149,7 @@ fn a_late_repair_does_not_drive_out_what_took_its_place() {
     history.on_sent(now, sent(100_010), 1000);
     let pace = Duration::from_millis(50);
     let again =
-        |history: &mut SentHistory, sequence: u64| history.resend(now, sequence as u16, pace, 1, true);
+        |history: &mut SentHistory, sequence: u64| history.resend(now, sequence as u16, pace, ONCE, true);
     assert_eq!(again(&mut history, 100_010 + 512), Ok((sent(100_010 + 512), 1)));
     assert_eq!(again(&mut history, 100_010), Err(NotAgain::TooLate));
 }
@@ -157,7 +160,7 @@ fn so_many_are_kept_as_are_sent_in_a_second_within_bounds() {
     let now = Instant::now();
     let again = |history: &mut SentHistory, sequence: u64| {
         history
-            .resend(now, sequence as u16, Duration::from_millis(50), 1, true)
+            .resend(now, sequence as u16, Duration::from_millis(50), ONCE, true)
             .map(|(sent, _)| sent.sequence)
     };
     (100_000..102_000).for_each(|sequence| history.on_sent(now, sent(sequence), 100));
@@ -178,7 +181,7 @@ fn a_first_packet_may_be_overtaken() {
     for sequence in [100_001, 100_000] {
         history.on_sent(now, sent(sequence), 1000);
     }
-    let again = history.resend(now, 100_000_u64 as u16, Duration::from_millis(50), 1, true);
+    let again = history.resend(now, 100_000_u64 as u16, Duration::from_millis(50), ONCE, true);
     assert_eq!(again, Ok((sent(100_000), 1)));
 }
 
@@ -190,9 +193,9 @@ fn what_is_asked_for_is_sent_again_at_the_pace_of_the_round_trip_and_not_too_lat
     let mut history = SentHistory::default();
     history.on_sent(start, sent(100_000), 1000);
     history.on_sent(start, sent(100_513), 1000);
-    let not_yet = history.resend(start, 100_512_u64 as u16, pace, 1, true);
+    let not_yet = history.resend(start, 100_512_u64 as u16, pace, ONCE, true);
     assert_eq!(not_yet, Err(NotAgain::Unknown), "its place is still its predecessor's");
-    let mut again = |ms| history.resend(at(ms), 100_000_u64 as u16, pace, 1, true);
+    let mut again = |ms| history.resend(at(ms), 100_000_u64 as u16, pace, ONCE, true);
     assert_eq!(again(40), Ok((sent(100_000), 1)));
     assert_eq!(again(80), Err(NotAgain::JustSent));
     assert_eq!(again(90), Ok((sent(100_000), 1)));
@@ -208,7 +211,9 @@ fn what_is_not_asked_for_is_sent_again_while_no_repair_is_on_its_way() {
     history.on_sent(start, sent(100_000), 1000);
     let low = 100_000_u64 as u16;
     let again = |history: &mut SentHistory, ms, asked| {
-        history.resend(at(ms), low, Duration::from_millis(50), 2, asked).map(|(_, copies)| copies)
+        history
+            .resend(at(ms), low, Duration::from_millis(50), Copies { first: 1, later: 2 }, asked)
+            .map(|(_, copies)| copies)
     };
     assert!(!history.on_copy_lost(low), "there was none");
     assert_eq!(again(&mut history, 20, true), Ok(1), "the first repair is one");
@@ -236,11 +241,11 @@ fn another_picture_brings_no_new_budget() {
             history.on_sent(now, sent(sequence), 1000);
         }
         resent += (first..first + 20)
-            .filter(|&sequence| history.resend(now, sequence as u16, Duration::ZERO, 1, true).is_ok())
+            .filter(|&sequence| history.resend(now, sequence as u16, Duration::ZERO, ONCE, true).is_ok())
             .count();
         history.clear();
         assert_eq!(
-            history.resend(now, first as u16, Duration::ZERO, 1, true),
+            history.resend(now, first as u16, Duration::ZERO, ONCE, true),
             Err(NotAgain::Unknown),
             "forgotten"
         );
@@ -271,4 +276,90 @@ fn a_publishers_clock_that_drifts_is_followed() {
         }
         assert!(worst < Duration::from_millis(5), "{parts_per_million} ppm: {worst:?} off");
     }
+}
+
+/// A key frame of two packets and 28 others; of these as many are sent again as the budget allows. When it is gone.
+fn spent(history: &mut SentHistory) -> Instant {
+    let mut now = Instant::now();
+    for sequence in 100_000..100_030 {
+        let worth = if sequence < 100_002 { Worth::Key } else { Worth::Link };
+        let timestamp = if worth == Worth::Key { 7 } else { sequence as u32 };
+        history.on_sent(now, Sent { worth, timestamp, ..sent(sequence) }, 1000);
+    }
+    let again = |history: &mut SentHistory, now, sequence: u64| {
+        history.resend(now, sequence as u16, PACE, ONCE, false)
+    };
+    while (100_002..100_030).filter(|&sequence| again(history, now, sequence).is_ok()).count() > 0 {
+        now += PACE;
+    }
+    now + PACE
+}
+
+const PACE: Duration = Duration::from_millis(10);
+
+#[test]
+fn the_last_of_the_budget_is_for_key_frames() {
+    let mut history = SentHistory::default();
+    let now = spent(&mut history);
+    let mut again = |sequence: u64| history.resend(now, sequence as u16, PACE, ONCE, true).map(drop);
+    assert_eq!(again(100_005), Err(NotAgain::OverBudget));
+    assert_eq!([100_000, 100_001].map(again), [Ok(()); 2]);
+}
+
+#[test]
+fn what_builds_upon_a_packet_given_up_is_not_repaired_before_the_next_key_frame() {
+    let mut history = SentHistory::default();
+    let now = spent(&mut history);
+    let again = |history: &mut SentHistory, now, sequence: u64| {
+        history.resend(now, sequence as u16, PACE, ONCE, true).map(drop)
+    };
+    assert_eq!(again(&mut history, now, 100_020), Err(NotAgain::OverBudget), "a key frame is due");
+    assert_eq!(again(&mut history, now, 100_021), Err(NotAgain::NotNeeded));
+    assert_eq!(again(&mut history, now, 100_019), Err(NotAgain::OverBudget), "it comes before");
+    assert_eq!(again(&mut history, now, 100_020), Err(NotAgain::NotNeeded));
+    // The next one, whose first packet comes last.
+    for sequence in [100_031, 100_030] {
+        history.on_sent(now, Sent { worth: Worth::Key, timestamp: 8, ..sent(sequence) }, 1000);
+    }
+    history.on_sent(now, sent(100_032), 8000);
+    let asked = [100_029, 100_030, 100_032].map(|sequence| again(&mut history, now, sequence));
+    assert_eq!(asked, [Err(NotAgain::NotNeeded), Ok(()), Err(NotAgain::OverBudget)]);
+    let late = now + Duration::from_secs(2);
+    assert_eq!(again(&mut history, late, 100_005), Err(NotAgain::NotNeeded), "what is past needs none");
+    assert_eq!(again(&mut history, late, 100_030), Err(NotAgain::TooLate));
+}
+
+#[test]
+fn what_nothing_builds_upon_is_repaired_from_what_is_to_spare() {
+    let (mut history, mut now) = (SentHistory::default(), Instant::now());
+    for sequence in 100_000..100_002 {
+        let worth = if sequence == 100_000 { Worth::Spare } else { Worth::Link };
+        history.on_sent(now, Sent { worth, ..sent(sequence) }, 1000);
+    }
+    let mut spare = 0;
+    let refused = loop {
+        match history.resend(now, 100_000_u64 as u16, PACE, ONCE, true) {
+            Ok(_) => spare += 1,
+            Err(refused) => break refused,
+        }
+        now += PACE;
+    };
+    // 64 KiB at first, of which 16 are kept.
+    assert_eq!((refused, spare), (NotAgain::NotNeeded, 48 * 1024 / 1000));
+    assert_eq!(history.resend(now, 100_001_u64 as u16, PACE, ONCE, true).map(drop), Ok(()));
+}
+
+#[test]
+fn a_first_repair_is_as_many_copies_as_are_wished_while_there_are_any_to_spare() {
+    let (mut history, now) = (SentHistory::default(), Instant::now());
+    (100_000..100_060).for_each(|sequence| history.on_sent(now, sent(sequence), 1000));
+    let copies: Vec<usize> = (100_000..100_060)
+        .filter_map(|sequence: u64| {
+            let again = history.resend(now, sequence as u16, PACE, Copies { first: 2, later: 1 }, true);
+            again.ok().map(|(_, copies)| copies)
+        })
+        .collect();
+    // 64 KiB at first and a quarter of what was sent, of which 16 KiB are to spare from.
+    let twice = (48 * 1024 + 15_000_usize).div_ceil(2000);
+    assert_eq!(copies[..twice + 1], [&vec![2; twice][..], &[1]].concat());
 }

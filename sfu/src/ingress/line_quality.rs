@@ -43,6 +43,11 @@ impl LineQuality {
         self.loss_up
     }
 
+    /// Whether so much is lost on the way up that a request for a key frame is made twice at once: lost, it is made again only after a while.
+    pub fn loses_up(&self) -> bool {
+        self.loss_up >= LOSES_UP
+    }
+
     /// The part of the packets lost on the way down, by chance as far as that can be told.
     pub fn loss(&self) -> f64 {
         self.loss
@@ -72,6 +77,8 @@ impl LineQuality {
 const ROUND_TRIP_AT_FIRST: Duration = Duration::from_millis(50);
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
 const LOSES: f64 = 0.02;
+/// Of requests as well, as far as can be known.
+const LOSES_UP: f64 = 0.05;
 const BEYOND_REPAIR: f64 = 0.14;
 const REPAIRABLE: f64 = 0.1;
 
@@ -97,6 +104,16 @@ mod tests {
             line.is_beyond_repair()
         };
         assert_eq!([5, 12, 16, 12, 8, 12].map(&mut after), [false, false, true, true, false, false]);
+    }
+
+    #[test]
+    fn requests_are_made_twice_where_many_are_lost() {
+        let loses = |repaired: u32| {
+            let mut line = LineQuality::default();
+            (0..20).for_each(|_| line.on_arrivals(100, repaired));
+            line.loses_up()
+        };
+        assert_eq!([0, 4, 6, 30].map(loses), [false, false, true, true]);
     }
 
     #[test]

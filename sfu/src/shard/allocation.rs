@@ -42,6 +42,8 @@ impl<T: Transport> Shard<T> {
         if !self.participants[index].takes_pictures(now) {
             return;
         }
+        // What a slot begins with tells its player already.
+        self.hold_back(now, index);
         let candidates = self.candidates(now, index);
         let sound = self.sound(now, index);
         let mut claims: Vec<Claim<'_>> = candidates.iter().map(Candidate::claim).collect();
@@ -309,7 +311,7 @@ fn rises(claims: &[Claim<'_>], given: &[Option<usize>]) -> bool {
 }
 
 /// More than the allocator's headroom.
-const NEW_COSTS_MORE: f64 = 1.2;
+const NEW_COSTS_MORE: f64 = 1.3;
 
 impl Candidate {
     fn claim(&self) -> Claim<'_> {

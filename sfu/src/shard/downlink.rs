@@ -159,11 +159,15 @@ impl Downlink {
     }
 
     /// Whether the least of what is shown, which is `least`, goes on though `budget` does not pay for it: for a while it does. Others who fill the line
-    /// let everything on it come late, and a pause is worse than what it would save.
+    /// let everything on it come late, and a pause is worse than what it would save. It goes on for good where most of it arrives and nothing waits on the
+    /// line: then what is lost is lost by chance, and a pause saves nothing.
     pub(super) fn endures(&mut self, now: Instant, least: Bitrate, budget: Bitrate) -> bool {
-        if budget >= least {
+        let by_chance = self.estimator_report().is_some_and(|report| {
+            report.queue <= SHORT_QUEUE && report.acknowledged.is_some_and(|arrives| arrives >= least * MOST)
+        });
+        if budget >= least || by_chance {
             self.short_since = None;
-            return false;
+            return budget < least;
         }
         now.saturating_duration_since(*self.short_since.get_or_insert(now)) < ENDURANCE
     }
@@ -404,6 +408,8 @@ const LONG_PAUSE: Duration = Duration::from_secs(2);
 const TRY: Duration = Duration::from_secs(2);
 /// A full queue of others is gone by then, and what is left of the line for us is known.
 const ENDURANCE: Duration = Duration::from_millis(1500);
+/// Of the least that is shown.
+const MOST: f64 = 0.7;
 /// A queue that grows shows within this.
 const CALM: Duration = Duration::from_millis(500);
 /// Somebody else's burst, or a key frame of our own, makes no longer one.

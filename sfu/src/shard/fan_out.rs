@@ -9,6 +9,7 @@ use crate::egress::{NotAgain, Sent, SourcePacket};
 use crate::id::Ssrc;
 use crate::rtcp::{self, RtcpPacket};
 use crate::shard::Shard;
+use crate::shard::allocation::Replay;
 use crate::shard::burst::Passing;
 use crate::shard::downlink::Waiting;
 use crate::shard::mirror::Crossing;
@@ -257,6 +258,7 @@ impl<T: Transport> Shard<T> {
             }
         }
         let participant = &mut self.participants[index];
+        let beyond_repair = participant.line.is_beyond_repair();
         told |= loss.blocks > 0;
         if let Some(fraction_lost) = loss.mean() {
             // Reports that come with a request for repair cover few packets, and end at a loss: arrivals tell better.
@@ -269,10 +271,15 @@ impl<T: Transport> Shard<T> {
             }
         }
         participant.downlink.follow_estimate(now);
+        let turned = participant.line.is_beyond_repair() != beyond_repair;
         if told {
             self.hold_back(now, index);
         }
-        self.review(now, index, false);
+        if turned {
+            self.allocate(now, index, Replay::Allowed);
+        } else {
+            self.review(now, index, false);
+        }
         self.fill_probe(now, index);
         self.enqueue(index);
     }

@@ -91,6 +91,8 @@ pub(super) type EncodingAt = (usize, u8);
 struct Scratch {
     missing: Vec<u64>,
     rtcp: Vec<u8>,
+    /// What is said once more, in case the first is lost.
+    twice: Vec<u8>,
 }
 
 impl<T: Transport> Participant<T> {
@@ -368,6 +370,7 @@ impl<T: Transport> Participant<T> {
         }
         let out = &mut self.scratch.rtcp;
         out.clear();
+        self.scratch.twice.clear();
         for encoding in self.publications.iter_mut().flat_map(|publication| &mut publication.encodings) {
             let Some(media) = encoding.ssrc else { continue };
             self.scratch.missing.clear();
@@ -382,6 +385,9 @@ impl<T: Transport> Participant<T> {
             if encoding.keyframes.poll(now) {
                 counters.keyframes_requested += 1;
                 rtcp::write_pli(out, self.ssrc, media);
+                if self.line.loses_up() {
+                    rtcp::write_pli(&mut self.scratch.twice, self.ssrc, media);
+                }
             }
         }
         self.arrivals.poll(now, self.ssrc, out);
@@ -396,11 +402,10 @@ impl<T: Transport> Participant<T> {
             self.downlink.follow_estimate(now);
         }
         self.release(now, false);
-        let out = &mut self.scratch.rtcp;
-        if !out.is_empty()
-            && let Some(transport) = &mut self.transport
-        {
-            for chunk in rtcp::datagrams(out, MAX_RTCP_BYTES) {
+        if let Some(transport) = &mut self.transport {
+            let Scratch { rtcp: out, twice, .. } = &self.scratch;
+            let datagrams = [out, twice].into_iter().flat_map(|out| rtcp::datagrams(out, MAX_RTCP_BYTES));
+            for chunk in datagrams {
                 self.downlink.outbox.push(|buffer, start| {
                     buffer.extend_from_slice(chunk);
                     transport.seal_rtcp(buffer, start);

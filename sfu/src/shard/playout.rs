@@ -13,7 +13,9 @@ impl<T: Transport> Shard<T> {
     pub(super) fn hold_back(&mut self, now: Instant, index: usize) {
         let participant = &self.participants[index];
         let told = participant.downlink.estimator_report().filter(|report| report.acknowledged.is_some());
-        let loss = told.map_or(participant.line.loss(), |report| report.chance_loss);
+        let loss = told.map_or(participant.line.loss(), |report| {
+            report.chance_loss.max(report.sudden_loss.min(SUDDEN_AT_MOST))
+        });
         let round_trip = participant.line.round_trip();
         for at in 0..self.participants[index].slots.len() {
             let slot = &self.participants[index].slots[at];
@@ -37,6 +39,8 @@ fn leg_up(line: &LineQuality) -> Leg {
     Leg { loss: line.loss_up(), round_trip, jitter: UP_JITTER, again: round_trip * 9 / 8 }
 }
 
+/// Few datagrams tell no more than that.
+const SUDDEN_AT_MOST: f64 = 0.05;
 /// What a browser that only receives takes its round trip for, and asks again after.
 const ASKS_AGAIN: Duration = Duration::from_millis(100);
 /// It looks every 20 ms what to ask for, and its feedback comes every 50 to 100 ms.

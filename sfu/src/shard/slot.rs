@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use crate::bandwidth::Restraint;
 use crate::codec::{Codec, Kind};
 use crate::egress::{
-    FrameMunger, LayerSelector, Marks, NotAgain, PictureMunger, PlayoutDelay, RtpMunger, Selection, Sent,
-    SentHistory, SlotClock, SourcePacket, Target,
+    Copies, FrameMunger, LayerSelector, Marks, NotAgain, PictureMunger, PlayoutDelay, RtpMunger, Selection,
+    Sent, SentHistory, SlotClock, SourcePacket, Target, Worth,
 };
 use crate::id::{Mid, PublicationId};
 use crate::ingress::LineQuality;
@@ -34,8 +34,8 @@ pub(super) struct Slot {
     sent: SentHistory,
     clock: SlotClock,
     rtx_sequence: u64,
-    /// The number that what is shown now began with.
-    begun: u64,
+    /// Encoding and timestamp, as received, of the last key frame.
+    key: Option<(u8, u32)>,
     /// The client has reported on our SSRC, so it knows which m-line it belongs to and packets need not say so any more.
     mid_acknowledged: bool,
     /// How long the client is to hold pictures back.
@@ -100,7 +100,7 @@ impl Slot {
             sent: SentHistory::default(),
             clock: SlotClock::new(rate, start.rtp_time, origin),
             rtx_sequence: FIRST_CYCLE + u64::from(start.rtx_sequence),
-            begun: 0,
+            key: None,
             mid_acknowledged: false,
             playout: PlayoutDelay::default(),
             jitter: Duration::ZERO,
@@ -201,8 +201,10 @@ impl Slot {
         }
         let munged = self.munger.forward(packet.sequence, packet.timestamp)?;
         if selection == Selection::Switch {
-            self.begun = munged.sequence;
             self.playout.remind();
+        }
+        if packet.info.starts_keyframe {
+            self.key = Some((packet.encoding, packet.timestamp));
         }
         let picture = packet.info.numbers.as_ref().map(|numbers| self.pictures.forward(numbers));
         let sent = Sent {
@@ -218,6 +220,7 @@ impl Slot {
             redundant: selection == Selection::Forward
                 && source.red_payload_type.is_some()
                 && packet.earlier.is_some(),
+            worth: self.worth(packet),
             marks: Marks::default(),
         };
         self.clock.on_sent(munged.timestamp, time);
@@ -241,9 +244,21 @@ impl Slot {
             frame_number: None,
             empty: true,
             redundant: false,
+            worth: Worth::Link,
             marks: Marks::default(),
         };
         Some(Munged { sent, switched: false })
+    }
+
+    /// What builds upon a packet that is sent.
+    fn worth(&self, packet: &SourcePacket) -> Worth {
+        if self.key == Some((packet.encoding, packet.timestamp)) {
+            Worth::Key
+        } else if packet.info.discardable || packet.info.layer.temporal > 0 {
+            Worth::Spare
+        } else {
+            Worth::Link
+        }
     }
 
     /// Writes and seals a selected packet. Its size, and whether it was the first of this slot.
@@ -295,7 +310,10 @@ impl Slot {
         asked: bool,
     ) -> Result<(Sent, usize), NotAgain> {
         // What was asked for earlier than that was asked for before the client could know.
-        self.sent.resend(now, sequence, line.round_trip() * 9 / 10, line.copies(), asked)
+        let hurries = self.extensions.playout_delay.is_some() && !self.playout.waits(now);
+        let copies =
+            if hurries { Copies { first: 2, later: 2 } } else { Copies { first: 1, later: line.copies() } };
+        self.sent.resend(now, sequence, line.round_trip() * 9 / 10, copies, asked)
     }
 
     /// A repair was lost; whether no other one is on its way.
@@ -307,9 +325,9 @@ impl Slot {
         Packet { ssrc: self.identity.ssrc, sequence: sent.sequence as u16, again }
     }
 
-    /// Whether it belongs to what was shown before.
+    /// Whether it belongs to what was shown before the last key frame.
     pub(super) fn is_past(&self, sent: &Sent) -> bool {
-        sent.sequence < self.begun
+        self.sent.is_past(sent)
     }
 
     /// Something sent before, to be sent again as a probe of the line; `None` when there is nothing, or no retransmission stream for it.

@@ -83,6 +83,10 @@ impl Watched {
                 told = Duration::from_millis(10) * u32::from(units);
             }
             let target = told.max(JITTER_DELAY);
+            if planned.is_empty() {
+                // At first there is nothing to change.
+                delay = target;
+            }
             let step = ideal(time).saturating_duration_since(former) / 10;
             former = ideal(time);
             delay = target.clamp(delay.saturating_sub(step), delay + step);

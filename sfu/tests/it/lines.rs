@@ -82,7 +82,33 @@ fn five_percent_loss_is_repaired_in_time_and_nobody_sees_a_freeze() {
         assert!(seen.freezes.is_empty(), "seed {seed}: ten viewers in 57 s: {:?}", seen.freezes);
         assert!(seen.least > 57 * 30 * 95 / 100, "seed {seed}: {} pictures in 57 s", seen.least);
         let late = percent(seen.late, seen.pictures);
-        assert!(late <= 0.5, "seed {seed}: {late:.2} % of the pictures were not whole when due");
+        assert!(late <= 0.1, "seed {seed}: {late:.2} % of the pictures were not whole when due");
+    }
+}
+
+#[test]
+fn nobody_sees_a_freeze_when_a_good_line_begins_to_lose() {
+    for seed in SEEDS {
+        let mut world = World::new(seed);
+        world.join_natural(&[720], 0, lossy(0.0));
+        let viewers: Vec<_> = (0..10).map(|_| world.join_natural(&[], 1, lossy(0.0))).collect();
+        world.run_for(seconds(6));
+        let begins = world.now;
+        for &viewer in &viewers {
+            world.set_down(viewer, lossy(0.05));
+            world.network.set_line(world.clients[viewer].as_ref().unwrap().address, lossy(0.05));
+        }
+        world.run_for(seconds(3));
+        let (mut pictures, mut late) = (0, 0);
+        for viewer in viewers {
+            let frozen = freezes(&since(&shown(&world, viewer), begins));
+            assert!(frozen.is_empty(), "seed {seed}: {frozen:?}");
+            let of_this = world.client(viewer).slots[0].pictures_late(begins);
+            (pictures, late) = (pictures + of_this.0, late + of_this.1);
+        }
+        // Before the player has slowed down.
+        let late = percent(late, pictures);
+        assert!(late <= 6.0, "seed {seed}: {late:.2} % of the pictures were not whole when due");
     }
 }
 
@@ -93,10 +119,10 @@ fn ten_percent_loss_is_repaired_in_time() {
         let repaired = percent(seen.in_time, seen.lost);
         assert!(repaired >= 99.0, "seed {seed}: {repaired:.2} % within 300 ms");
         let late = percent(seen.late, seen.pictures);
-        assert!(late <= 1.0, "seed {seed}: {late:.2} % of the pictures were not whole when due");
+        assert!(late <= 0.2, "seed {seed}: {late:.2} % of the pictures were not whole when due");
         assert!(seen.freezes.iter().all(|gap| *gap <= ms(500)), "seed {seed}: {:?}", seen.freezes);
-        // One in two minutes of anybody's.
-        assert!(seen.freezes.len() <= 5, "seed {seed}: ten viewers in 57 s: {:?}", seen.freezes);
+        // One in ten minutes of anybody's.
+        assert!(seen.freezes.len() <= 1, "seed {seed}: ten viewers in 57 s: {:?}", seen.freezes);
     }
 }
 
@@ -108,14 +134,28 @@ fn with_twenty_percent_loss_the_call_lives() {
         let viewer = world.join_natural(&[], 1, lossy(0.2));
         world.run_for(seconds(60));
         let pictures = shown(&world, viewer);
-        let mut gaps: Vec<_> = freezes(&pictures).into_iter().map(|(_, gap)| gap).collect();
-        gaps.sort();
-        // Two seconds are promised, and nearly always kept; the longest ones are pauses after the estimate fell: docs/allocation.md.
-        let p90 = gaps.get(gaps.len() * 9 / 10);
-        assert!(p90.is_none_or(|gap| *gap <= seconds(2)), "seed {seed}: {gaps:?}");
-        assert!(gaps.last().is_none_or(|gap| *gap <= seconds(5)), "seed {seed}: {gaps:?}");
+        let longest = freezes(&pictures).into_iter().map(|(_, gap)| gap).max();
+        assert!(longest.is_none_or(|gap| gap <= seconds(2)), "seed {seed}: {longest:?}");
         let last = pictures.last().map(|picture| world.now.saturating_duration_since(picture.at));
-        assert!(last.is_some_and(|ago| ago < seconds(5)), "seed {seed}: {last:?}");
+        assert!(last.is_some_and(|ago| ago < seconds(2)), "seed {seed}: {last:?}");
+    }
+}
+
+#[test]
+fn beyond_repair_the_smallest_picture_is_shown_however_much_the_line_carries() {
+    for seed in SEEDS {
+        let mut world = World::new(seed);
+        world.join_natural(&[720, 360, 180], 0, Line::default());
+        let viewer = world.join_natural(&[], 1, Line::default());
+        world.run_for(seconds(10));
+        let last = |world: &World| shown(world, viewer).last().map(|picture| picture.mark.encoding);
+        assert_eq!(last(&world), Some(0), "seed {seed}");
+        world.set_down(viewer, lossy(0.2));
+        world.run_for(seconds(10));
+        assert_eq!(last(&world), Some(2), "seed {seed}");
+        world.set_down(viewer, Line::default());
+        world.run_for(seconds(20));
+        assert_eq!(last(&world), Some(0), "seed {seed}");
     }
 }
 
@@ -221,11 +261,11 @@ fn an_hour_on_a_moody_line_flaps_little() {
         }
         let pictures = since(&shown(&world, viewer), began + seconds(10));
         let changes = switches(&pictures);
-        assert!(changes as u64 <= minutes * 6, "seed {seed}: {changes} changes in {minutes} minutes");
+        assert!(changes as u64 <= minutes * 5, "seed {seed}: {changes} changes in {minutes} minutes");
         let frozen = freezes(&pictures);
-        // A step down drops what the queue held: every third of some 24 shows.
-        assert!(frozen.len() as u64 <= minutes * 5 / 2, "seed {seed}: {frozen:?}");
-        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(950)), "seed {seed}: {frozen:?}");
+        // A step down lets come late what the queue holds, or not at all: every fourth of some 24 shows.
+        assert!(frozen.len() as u64 <= minutes * 3 / 2, "seed {seed}: {frozen:?}");
+        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(850)), "seed {seed}: {frozen:?}");
     }
 }
 
@@ -263,7 +303,7 @@ fn viewers_behind_one_bottleneck_both_see() {
         let part = a.min(b) / (a + b);
         assert!(part >= 0.24, "seed {seed}: the smaller part is {:.0} %", part * 100.0);
         let used = (a + b) / 2_000_000.0;
-        assert!(used >= 0.8, "seed {seed}: {:.0} % used", used * 100.0);
+        assert!(used >= 0.85, "seed {seed}: {:.0} % used", used * 100.0);
     }
 }
 
@@ -275,7 +315,7 @@ fn four_viewers_behind_one_bottleneck_share_it() {
         let fairness = sum * sum / (4.0 * received.iter().map(|one| one * one).sum::<f64>());
         // Two large pictures and two of half the height, which are all that fits, are 0.80.
         assert!(fairness >= 0.78, "seed {seed}: {fairness:.2} by Jain's index: {received:?}");
-        assert!(sum >= 0.5 * 4_000_000.0, "seed {seed}: {received:?}");
+        assert!(sum >= 0.6 * 4_000_000.0, "seed {seed}: {received:?}");
     }
 }
 
