@@ -80,7 +80,9 @@ fn what_is_sent_again_under_the_same_number_is_the_same_packet() {
     rtcp::write_receiver_report(&mut report, Ssrc(9), &[block]);
     rtcp::write_nack(&mut report, Ssrc(9), ssrc, &[number(&sent[3])]);
     shard.handle_datagram(now, address(1), BytesMut::from(&report[..]));
-    assert_eq!(take(&mut shard, now), [sent[3].clone()]);
+    // More than once, as long as the player waits for nothing.
+    let again = take(&mut shard, now);
+    assert!(!again.is_empty() && again.iter().all(|packet| *packet == sent[3]), "{again:?}");
 }
 
 fn address(number: u16) -> std::net::SocketAddr {
