@@ -34,9 +34,7 @@ impl<T: Transport> Shard<T> {
         if let Some(packet) = crossing {
             self.cross(room, || Crossing::Packet(packet.clone()));
             if taken.round_trip.is_some() {
-                let participant = &self.participants[index];
-                let (id, line) = (participant.id, participant.line);
-                self.cross(room, || Crossing::Line(id, line));
+                self.cross_line(index);
             }
         }
         self.handle_taken(now, index, at, taken);
@@ -219,6 +217,7 @@ impl<T: Transport> Shard<T> {
         let mut loss = LossReport::default();
         // Of the line down.
         let mut told = false;
+        let round_trip = self.participants[index].line.round_trip();
         for packet in rtcp::parse(compound) {
             match packet {
                 RtcpPacket::SenderReport { ssrc, ntp, rtp_time, blocks } => {
@@ -271,7 +270,11 @@ impl<T: Transport> Shard<T> {
             }
         }
         participant.downlink.follow_estimate(now);
+        let changed = participant.line.round_trip() != round_trip;
         let turned = participant.line.is_beyond_repair() != beyond_repair;
+        if changed {
+            self.cross_line(index);
+        }
         if told {
             self.hold_back(now, index);
         }

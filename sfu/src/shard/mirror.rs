@@ -314,9 +314,16 @@ impl<T: Transport> Shard<T> {
         if participant.publications.is_empty() {
             return;
         }
+        let (id, room) = (participant.id, participant.room);
+        self.cross_line(index);
+        self.cross(room, || Crossing::Tick(id));
+    }
+
+    /// What is known of a publisher's line has changed: by it mirrors' viewers hold pictures back.
+    pub(super) fn cross_line(&mut self, index: usize) {
+        let participant = &self.participants[index];
         let (id, room, line) = (participant.id, participant.room, participant.line);
         self.cross(room, || Crossing::Line(id, line));
-        self.cross(room, || Crossing::Tick(id));
     }
 
     /// A mirror's timer: what its viewers wait for is asked of its home.
