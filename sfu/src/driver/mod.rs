@@ -10,6 +10,7 @@
     reason = "the driver is where the clock is read and the thread is made"
 )]
 
+mod backlog;
 mod door;
 mod gathering;
 mod heard;

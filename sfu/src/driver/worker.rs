@@ -1,6 +1,5 @@
 //! One worker's turn: what came in, what is due, what goes out.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::TrySendError;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use mio::Poll;
 
+use super::backlog::{Backlog, Fate};
 use super::door::{Arrival, Door, Handed, Inbox, Told};
 use super::heard::is_check;
 use super::placement::{Entry, Handled, Placement};
@@ -52,8 +52,7 @@ pub(super) struct Rest {
     handled: Vec<Handled>,
     /// A bit for each worker that something was handed to.
     to_wake: u64,
-    /// What others have to be told and had no place for.
-    waiting: VecDeque<(ShardIndex, Crossing)>,
+    backlog: Backlog<Crossing>,
     totals: WorkerCounters,
     /// When the totals were shown last, and how many packets had been forwarded.
     shown: Option<(Instant, u64)>,
@@ -225,47 +224,32 @@ impl Worker {
         }
     }
 
-    /// What finds no place with another worker is lost if it may be, and else tried again before what comes later.
+    /// Hands over what the shard tells others. What finds no place is lost if it may be, and else comes before what is told later.
     fn cross(&mut self) {
-        let mut full = 0;
-        for _ in 0..self.rest.waiting.len() {
-            if let Some((to, crossing)) = self.rest.waiting.pop_front() {
-                self.cross_over(to, crossing, &mut full);
-            }
-        }
-        while let Some((to, crossing)) = self.shard.poll_crossing() {
-            self.cross_over(to, crossing, &mut full);
-        }
-    }
-
-    /// `full` has a bit for each worker that has no place for more just now.
-    fn cross_over(&mut self, to: ShardIndex, crossing: Crossing, full: &mut u64) {
-        let bit = 1 << to.index();
-        let Some(door) = self.doors.get(to.index()) else { return };
-        let crossing = if *full & bit == 0 {
-            let is_packet = crossing.is_packet();
+        let (doors, rest) = (&self.doors, &mut self.rest);
+        let mut to_wake = 0;
+        let mut hand = |to: ShardIndex, crossing| {
+            // A worker that has ended needs nothing any more.
+            let Some(door) = doors.get(to.index()) else { return Ok(()) };
+            to_wake |= 1 << to.index();
             match door.handed.try_send(Handed::Crossing(crossing)) {
-                Ok(()) => {
-                    self.rest.to_wake |= bit;
-                    self.rest.totals.packets_mirrored += u64::from(is_packet);
-                    return;
-                }
-                Err(TrySendError::Full(Handed::Crossing(crossing))) => crossing,
-                Err(_) => return,
+                Err(TrySendError::Full(Handed::Crossing(crossing))) => Err(crossing),
+                _ => Ok(()),
             }
-        } else {
-            crossing
         };
-        *full |= bit;
-        if crossing.may_be_lost() {
-            self.rest.totals.packets_dropped += 1;
-        } else if self.rest.waiting.len() < MOST_WAITING {
-            self.rest.waiting.push_back((to, crossing));
-        } else {
-            tracing::error!(
-                "a worker does not take what it is told: rooms that it shares are no longer whole"
-            );
+        rest.backlog.retry(&mut hand);
+        while let Some((to, crossing)) = self.shard.poll_crossing() {
+            let (is_packet, may_be_lost) = (crossing.is_packet(), crossing.may_be_lost());
+            match rest.backlog.offer(to, crossing, may_be_lost, &mut hand) {
+                Fate::Handed => rest.totals.packets_mirrored += u64::from(is_packet),
+                Fate::Lost if may_be_lost => rest.totals.packets_dropped += u64::from(is_packet),
+                Fate::Lost => {
+                    tracing::error!("a worker takes nothing: the rooms that it shares are not whole")
+                }
+                Fate::Kept => {}
+            }
         }
+        rest.to_wake |= to_wake;
     }
 
     /// Takes what other workers have handed over, some of it at a time. Whether there may be more.
@@ -405,5 +389,3 @@ const HANDED_PER_TURN: usize = 256;
 const BYTES_AT_ONCE: u64 = 1024 * 1024;
 const POOL_BYTES: usize = 64 * 1024;
 const PASSING_BYTES: usize = 2048;
-/// More than any room has publications.
-const MOST_WAITING: usize = 65_536;
