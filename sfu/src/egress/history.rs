@@ -108,14 +108,14 @@ impl SentHistory {
         }
         self.origin.get_or_insert(now);
         let now_ms = self.millis(now);
-        while self.drives_out(now_ms, sent.sequence) {
+        let highest = self.highest.unwrap_or(0).max(sent.sequence);
+        while self.drives_out(now_ms, sent.sequence, highest) {
             self.resize(self.entries.len() * 2);
         }
         let at = self.at(sent.sequence);
         if at == 0 && self.has_too_many(now_ms, sent.sequence) {
             self.resize(self.entries.len() / 2);
         }
-        let highest = self.highest.unwrap_or(0).max(sent.sequence);
         let place = &mut self.entries[at];
         if place.is_none_or(|kept| kept.sequence(highest) <= sent.sequence) {
             *place = Some(Kept::new(now_ms, &sent, bytes));
@@ -205,15 +205,15 @@ impl SentHistory {
     /// Where a number is, or would be.
     #[inline]
     fn at(&self, sequence: u64) -> usize {
-        (sequence % self.entries.len().max(1) as u64) as usize
+        sequence as usize & self.entries.len().saturating_sub(1)
     }
 
     /// Whether a new number takes the place of one that may still be asked for, and there could be more places.
     #[inline]
-    fn drives_out(&self, now_ms: u32, sequence: u64) -> bool {
-        let kept = self.entries[self.at(sequence)];
-        let older = |kept: Kept| kept.sequence(self.highest.unwrap_or(0)) < sequence;
-        self.entries.len() < MOST_SENT && kept.is_some_and(|kept| older(kept) && kept.age(now_ms) <= DEADLINE)
+    fn drives_out(&self, now_ms: u32, sequence: u64, highest: u64) -> bool {
+        let kept = self.entries[self.at(sequence)].as_ref();
+        self.entries.len() < MOST_SENT
+            && kept.is_some_and(|kept| kept.is_younger(now_ms, DEADLINE) && kept.sequence(highest) < sequence)
     }
 
     /// Whether half the places would do, and not only just: it was a burst that took so many. Looked at once in a round.
