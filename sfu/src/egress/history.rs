@@ -1,4 +1,4 @@
-//! What can be sent again: a publication's packets, shared by all its viewers, and each slot's numbers for them.
+//! What can be sent again: each slot's numbers for a publication's packets.
 
 use std::time::{Duration, Instant};
 
@@ -32,95 +32,6 @@ pub struct SourcePacket {
     pub payload: Bytes,
     /// What the packet before it carried, for audio: sent along where the subscriber wants redundancy.
     pub earlier: Option<EarlierPayload>,
-}
-
-/// The last packets of one encoding, as many as came within [`KEPT`]: what is older nobody asks for, and it would keep the memory of all that came
-/// around it.
-#[derive(Debug)]
-pub struct SourceHistory {
-    /// By number, modulo their count. None before the first packet.
-    packets: Vec<Option<SourcePacket>>,
-    /// No number before is kept.
-    first: u64,
-    capacity: usize,
-}
-
-impl SourceHistory {
-    /// Keeps at most `capacity` packets; each newer one takes the place of the one so many numbers before it.
-    pub fn new(capacity: usize) -> Self {
-        Self { packets: Vec::new(), first: 0, capacity: capacity.max(1) }
-    }
-
-    /// Keeps a packet.
-    #[inline]
-    pub fn insert(&mut self, packet: SourcePacket) {
-        if self.packets.is_empty() {
-            self.packets.resize(FEWEST_KEPT.min(self.capacity), None);
-            self.first = packet.sequence;
-        }
-        self.forget(&packet);
-        while self.drives_out(&packet) {
-            self.resize((self.packets.len() * 2).min(self.capacity));
-        }
-        let at = self.at(packet.sequence);
-        // One that comes late does not drive out what took its place.
-        if self.packets[at].as_ref().is_none_or(|kept| kept.sequence <= packet.sequence) {
-            self.first = self.first.min(packet.sequence);
-            self.packets[at] = Some(packet);
-        }
-    }
-
-    /// Finds a packet that is still kept.
-    pub fn lookup(&self, sequence: u64) -> Option<&SourcePacket> {
-        self.packets.get(self.at(sequence))?.as_ref().filter(|packet| packet.sequence == sequence)
-    }
-
-    fn at(&self, sequence: u64) -> usize {
-        (sequence % self.packets.len().max(1) as u64) as usize
-    }
-
-    /// Lets go of what is too old now that a packet has come, a few at a time, and of places that only a burst needed.
-    #[inline]
-    fn forget(&mut self, newest: &SourcePacket) {
-        let places = self.packets.len() as u64;
-        self.first = self.first.max(newest.sequence.saturating_sub(places));
-        for _ in 0..FORGOTTEN_AT_ONCE {
-            let at = self.at(self.first);
-            let kept = self.packets[at].as_ref().filter(|kept| kept.sequence == self.first);
-            if self.first >= newest.sequence || kept.is_some_and(|kept| is_young(kept, newest)) {
-                break;
-            }
-            if kept.is_some() {
-                self.packets[at] = None;
-            }
-            self.first += 1;
-        }
-        let used = newest.sequence.saturating_sub(self.first);
-        if newest.sequence.is_multiple_of(places) && used * 4 < places && places > FEWEST_KEPT as u64 {
-            self.resize(self.packets.len() / 2);
-        }
-    }
-
-    /// Whether a packet takes the place of one that may still be asked for, and there could be more places.
-    #[inline]
-    fn drives_out(&self, packet: &SourcePacket) -> bool {
-        let kept = self.packets[self.at(packet.sequence)].as_ref();
-        self.packets.len() < self.capacity
-            && kept.is_some_and(|kept| kept.sequence < packet.sequence && is_young(kept, packet))
-    }
-
-    fn resize(&mut self, places: usize) {
-        for packet in std::mem::replace(&mut self.packets, vec![None; places]).into_iter().flatten() {
-            let at = self.at(packet.sequence);
-            if self.packets[at].as_ref().is_none_or(|kept| kept.sequence < packet.sequence) {
-                self.packets[at] = Some(packet);
-            }
-        }
-    }
-}
-
-fn is_young(kept: &SourcePacket, newest: &SourcePacket) -> bool {
-    newest.arrival.saturating_duration_since(kept.arrival) <= KEPT
 }
 
 /// What a slot sent under one of its numbers.
@@ -226,7 +137,8 @@ impl SentHistory {
         }
         self.origin.get_or_insert(now);
         let now_ms = self.millis(now);
-        while self.drives_out(now_ms, sent.sequence) {
+        let highest = self.highest.unwrap_or(0).max(sent.sequence);
+        while self.drives_out(now_ms, sent.sequence, highest) {
             self.resize(self.entries.len() * 2);
         }
         if sent.worth == Worth::Key {
@@ -236,7 +148,6 @@ impl SentHistory {
         if at == 0 && self.has_too_many(now_ms, sent.sequence) {
             self.resize(self.entries.len() / 2);
         }
-        let highest = self.highest.unwrap_or(0).max(sent.sequence);
         let place = &mut self.entries[at];
         if place.is_none_or(|kept| kept.sequence(highest) <= sent.sequence) {
             *place = Some(Kept::new(now_ms, &sent, bytes));
@@ -368,16 +279,15 @@ impl SentHistory {
     /// Where a number is, or would be.
     #[inline]
     fn at(&self, sequence: u64) -> usize {
-        // Their count is a power of two, or none.
-        sequence as usize & self.entries.len().wrapping_sub(1)
+        sequence as usize & self.entries.len().saturating_sub(1)
     }
 
     /// Whether a new number takes the place of one that may still be asked for, and there could be more places.
     #[inline]
-    fn drives_out(&self, now_ms: u32, sequence: u64) -> bool {
-        let kept = self.entries[self.at(sequence)];
-        let older = |kept: Kept| kept.sequence(self.highest.unwrap_or(0)) < sequence;
-        self.entries.len() < MOST_SENT && kept.is_some_and(|kept| older(kept) && kept.age(now_ms) <= DEADLINE)
+    fn drives_out(&self, now_ms: u32, sequence: u64, highest: u64) -> bool {
+        let kept = self.entries[self.at(sequence)].as_ref();
+        self.entries.len() < MOST_SENT
+            && kept.is_some_and(|kept| kept.is_younger(now_ms, DEADLINE) && kept.sequence(highest) < sequence)
     }
 
     /// Whether half the places would do, and not only just: it was a burst that took so many. Looked at once in a round.
@@ -421,11 +331,6 @@ fn is_past(key: Option<(u64, u32)>, sent: &Sent) -> bool {
     key.is_some_and(|(first, _)| sent.sequence < first)
 }
 
-/// Longer than anything is sent again ([`DEADLINE`]), or begun with by who comes.
-const KEPT: Duration = Duration::from_secs(2);
-const FEWEST_KEPT: usize = 64;
-/// More than one, so that what came in a burst goes.
-const FORGOTTEN_AT_ONCE: usize = 4;
 /// A second of sound. It and its doubles divide 65536, so that a 16-bit number finds its place.
 const FEWEST_SENT: usize = 64;
 /// A second of video at some 20 Mbit/s.
@@ -457,21 +362,6 @@ mod tests {
         Instant::now()
     }
 
-    fn packet(sequence: u64, arrival: Instant) -> SourcePacket {
-        SourcePacket {
-            encoding: 0,
-            sequence,
-            timestamp: 0,
-            marker: false,
-            arrival,
-            audio_level: None,
-            info: PayloadInfo::default(),
-            descriptor: Bytes::new(),
-            payload: Bytes::from_static(b"payload"),
-            earlier: None,
-        }
-    }
-
     fn sent(sequence: u64) -> Sent {
         Sent {
             encoding: 0,
@@ -486,42 +376,6 @@ mod tests {
             worth: Worth::default(),
             marks: Marks::default(),
         }
-    }
-
-    #[test]
-    fn what_came_within_two_seconds_is_kept_and_nothing_else() {
-        // Packets a second: of a sound, of a picture, of a good one, of more than is kept.
-        for rate in [20, 200, 500, 4000_u64] {
-            let (origin, mut history) = (origin(), SourceHistory::new(1024));
-            for number in 0..rate * 4 {
-                let now = origin + Duration::from_micros(number * 1_000_000 / rate);
-                history.insert(packet(70_000 + number, now));
-                let kept = history.packets.iter().flatten().count() as u64;
-                assert!(kept <= (rate * 2 + 1).min(1024), "{kept} of {rate} a second");
-                let oldest = (70_000 + number).saturating_sub((rate * 2).min(1023)).max(70_000);
-                assert!(history.lookup(oldest).is_some(), "{oldest} after {number} of {rate} a second");
-            }
-        }
-    }
-
-    #[test]
-    fn the_places_of_a_burst_are_given_back() {
-        let (origin, mut history) = (origin(), SourceHistory::new(1024));
-        (0..900).for_each(|number| history.insert(packet(70_000 + number, origin)));
-        assert_eq!(history.packets.len(), 1024);
-        for number in 900..4000 {
-            history.insert(packet(70_000 + number, origin + Duration::from_millis(20 * (number - 899))));
-        }
-        assert_eq!(history.packets.len(), 256, "a hundred are kept");
-    }
-
-    #[test]
-    fn a_leap_and_a_late_packet_are_taken() {
-        let (origin, mut history) = (origin(), SourceHistory::new(256));
-        for sequence in [70_000, 200_000, 199_990, 1 << 47, 70_000] {
-            history.insert(packet(sequence, origin));
-        }
-        assert!(history.lookup(199_990).is_some() && history.lookup(1 << 47).is_some());
     }
 
     #[test]

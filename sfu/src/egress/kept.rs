@@ -108,6 +108,12 @@ impl Kept {
         Duration::from_millis(self.age_ms(now_ms).into())
     }
 
+    /// Whether that is not longer than `limit`.
+    #[inline]
+    pub(super) fn is_younger(&self, now_ms: u32, limit: Duration) -> bool {
+        u128::from(self.age_ms(now_ms)) <= limit.as_millis()
+    }
+
     /// How long ago it was sent again; `None` when it was not.
     pub(super) fn since_resent(&self, now_ms: u32) -> Option<Duration> {
         let resent_ms = self.resent_ms.checked_sub(1)?;
@@ -123,6 +129,7 @@ impl Kept {
         self.resent_ms = u16::try_from(self.age_ms(now_ms)).unwrap_or(u16::MAX).saturating_add(1);
     }
 
+    #[inline]
     fn age_ms(&self, now_ms: u32) -> u32 {
         // Time does not go back; packets of one turn may be handled under two readings of the clock.
         let age = now_ms.wrapping_sub(self.at_ms);

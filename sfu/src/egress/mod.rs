@@ -8,14 +8,16 @@ mod munger;
 mod picture_munger;
 mod playout_delay;
 mod selector;
+mod source_history;
 
 #[cfg(test)]
 mod tests;
 
 pub use clock::{SlotClock, SourceClock};
 pub use frame_munger::FrameMunger;
-pub use history::{Copies, Marks, NotAgain, Sent, SentHistory, SourceHistory, SourcePacket, Worth};
+pub use history::{Copies, Marks, NotAgain, Sent, SentHistory, SourcePacket, Worth};
 pub use munger::{Munged, RtpMunger};
 pub use picture_munger::PictureMunger;
 pub use playout_delay::{Leg, PlayoutDelay, time_to_repair};
 pub use selector::{LayerSelector, Selection, Target};
+pub use source_history::SourceHistory;

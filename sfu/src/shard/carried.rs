@@ -35,10 +35,10 @@ impl Carried {
     #[inline]
     pub(super) fn note(&mut self, number: u16, packet: Packet, unsettled: usize) {
         self.most = self.most.max(unsettled);
-        let needed = self.most.next_power_of_two().clamp(FEWEST_CARRIED, CARRIED);
+        let needed = self.most.clamp(FEWEST_CARRIED, CARRIED).next_power_of_two();
         if needed > self.ring.len() {
             self.resize(needed);
-        } else if usize::from(number).is_multiple_of(self.ring.len()) {
+        } else if self.at(number) == 0 {
             // A round shows what is needed. Twice as much is kept, or it would come and go.
             if needed * 4 <= self.ring.len() {
                 self.resize(needed * 2);
@@ -49,8 +49,10 @@ impl Carried {
         self.ring[at] = Some((number, packet));
     }
 
+    /// Where a number is: their count is a power of two.
+    #[inline]
     fn at(&self, number: u16) -> usize {
-        usize::from(number) % self.ring.len().max(1)
+        usize::from(number) & self.ring.len().saturating_sub(1)
     }
 
     fn resize(&mut self, places: usize) {
