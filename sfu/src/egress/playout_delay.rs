@@ -62,12 +62,20 @@ enum News {
 }
 
 impl PlayoutDelay {
-    /// So much is called for now. It rises at once; it falls when less has done for half a minute, to the most that was called for meanwhile.
+    /// So much is called for before anything was sent.
+    pub fn begin(&mut self, now: Instant, wanted: Duration) {
+        self.rise(now, units(wanted));
+    }
+
+    /// So much is called for now. It rises at once, but for large leaps: a player may take them up in one, and that is a freeze. It falls when less has done
+    /// for half a minute, to the most that was called for meanwhile.
     pub fn follow(&mut self, now: Instant, wanted: Duration) {
-        let wanted = (wanted.as_millis().div_ceil(STEP_MS) * (STEP_MS / UNIT_MS)).min(MOST_UNITS) as u16;
+        let wanted = units(wanted);
         if wanted > self.told {
-            self.rose = Some((now, wanted - self.told));
-            (self.told, self.less, self.news) = (wanted, None, News::Due);
+            self.less = None;
+            if self.rose.is_none_or(|(at, _)| now.saturating_duration_since(at) >= BETWEEN_RISES) {
+                self.rise(now, wanted.min(self.told + MOST_AT_ONCE));
+            }
             return;
         }
         if self.told == 0 || wanted != 0 && wanted + NO_LESS > self.told {
@@ -78,6 +86,13 @@ impl PlayoutDelay {
         *most = wanted.max(*most);
         if now.saturating_duration_since(*since) >= FALLS_AFTER {
             (self.told, self.less, self.news) = (*most, None, News::Due);
+        }
+    }
+
+    fn rise(&mut self, now: Instant, to: u16) {
+        if to > self.told {
+            self.rose = Some((now, to - self.told));
+            (self.told, self.less, self.news) = (to, None, News::Due);
         }
     }
 
@@ -129,6 +144,11 @@ impl PlayoutDelay {
     }
 }
 
+/// In units of 10 ms, rounded up to steps.
+fn units(wanted: Duration) -> u16 {
+    (wanted.as_millis().div_ceil(STEP_MS) * (STEP_MS / UNIT_MS)).min(MOST_UNITS) as u16
+}
+
 /// From which loss on another round is waited for. Of the rounds one fails where request, repair or both are lost.
 const ROUNDS: [f64; 3] = [0.01, 0.025, 0.07];
 /// Pictures are 33 ms apart, and a loss shows by the next packet.
@@ -140,6 +160,9 @@ const UNIT_MS: u128 = 10;
 const MOST_UNITS: u128 = LONGEST.as_millis() / UNIT_MS;
 /// A player that is told to wait longer takes so much longer for what it shows meanwhile: libwebrtc a tenth.
 const SLOWS_BY: u32 = 10;
+/// In units of 10 ms. Together with a picture's time less than what is called a freeze.
+const MOST_AT_ONCE: u16 = 10;
+const BETWEEN_RISES: Duration = Duration::from_millis(200);
 /// So little less is not worth telling, in units of 10 ms.
 const NO_LESS: u16 = 4;
 const FALLS_AFTER: Duration = Duration::from_secs(30);
@@ -193,25 +216,39 @@ mod tests {
             delay.told()
         };
         assert_eq!(after(0, 0), ms(0));
-        assert_eq!(after(1, 195), ms(200));
-        assert_eq!(after(2, 301), ms(320));
-        assert_eq!(after(3, 100), ms(320));
-        assert_eq!(after(20, 140), ms(320));
-        assert_eq!(after(32, 90), ms(320));
+        assert_eq!(after(1, 95), ms(100));
+        assert_eq!(after(2, 195), ms(200));
+        assert_eq!(after(3, 100), ms(200));
+        assert_eq!(after(20, 140), ms(200));
+        assert_eq!(after(32, 90), ms(200));
         assert_eq!(after(33, 90), ms(140));
         // A little less is no news, and begins the wait anew.
         assert_eq!(after(34, 0), ms(140));
         assert_eq!(after(50, 120), ms(140));
         assert_eq!(after(65, 0), ms(140));
         assert_eq!(after(95, 0), ms(0));
-        assert_eq!(after(96, 9_000), ms(400));
+        let leap: Vec<u128> = (96..101).map(|second| after(second, 9_000).as_millis()).collect();
+        assert_eq!(leap, [100, 200, 300, 400, 400]);
+    }
+
+    #[test]
+    fn a_leap_is_told_in_steps_but_before_the_first_picture() {
+        let (start, mut delay) = (origin(), PlayoutDelay::default());
+        let mut told = |after| {
+            delay.follow(start + ms(after), ms(250));
+            delay.told().as_millis()
+        };
+        assert_eq!([0, 199, 200, 350, 400].map(&mut told), [100, 100, 200, 200, 260]);
+        let mut first = PlayoutDelay::default();
+        first.begin(start, ms(250));
+        assert_eq!(first.told(), ms(260));
     }
 
     #[test]
     fn a_player_waits_once_it_has_had_time_to_slow_down() {
         let (start, mut delay) = (origin(), PlayoutDelay::default());
         assert!(!delay.waits(start));
-        delay.follow(start, ms(200));
+        delay.begin(start, ms(200));
         let waits = |delay: &PlayoutDelay, after| delay.waits(start + ms(after));
         assert_eq!([0, 1999, 2000].map(|after| waits(&delay, after)), [false, false, true]);
         delay.follow(start + ms(5000), ms(300));
@@ -225,14 +262,14 @@ mod tests {
     fn it_is_said_until_the_player_has_surely_heard_it_and_then_no_more() {
         let (now, mut delay) = (origin(), PlayoutDelay::default());
         assert_eq!(delay.say(99), None);
-        delay.follow(now, ms(200));
+        delay.begin(now, ms(200));
         assert_eq!(delay.repeat(99), None, "no packet has said it");
         assert_eq!([100, 101].map(|number| delay.say(number)), [Some(20); 2]);
         delay.on_report(115);
         assert_eq!((delay.say(117), delay.repeat(100), delay.repeat(99)), (Some(20), Some(20), None));
         delay.on_report(116);
         assert_eq!((delay.say(118), delay.repeat(117)), (None, None));
-        delay.follow(now, ms(300));
+        delay.begin(now, ms(300));
         assert_eq!(delay.say(119), Some(30));
         delay.on_report(134);
         assert_eq!(delay.say(135), Some(30), "what was reported said something else");

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::bandwidth::{Bitrate, Claim, Restraint, Rung, share};
 use crate::codec::Kind;
+use crate::egress::Target;
 use crate::message::Event;
 use crate::shard::Shard;
 use crate::shard::mirror::Crossing;
@@ -34,6 +35,15 @@ pub(super) enum Replay {
     Allowed,
     /// A packet is on its way to the slots at this very moment: it must not come twice.
     NotNow,
+}
+
+/// What the line does to a picture.
+#[derive(Clone, Copy)]
+struct Held {
+    /// It is smaller than it could be.
+    back: bool,
+    /// So much waits that no more of what is shown now is to be sent.
+    clogged: bool,
 }
 
 impl<T: Transport> Shard<T> {
@@ -85,9 +95,11 @@ impl<T: Transport> Shard<T> {
         let ceilings: Vec<_> = claims.iter().map(Claim::ceiling).collect();
         let satisfied = given == ceilings;
         self.participants[index].downlink.end_allocation(satisfied, demand + sound);
+        let clogged = known && self.participants[index].downlink.is_clogged(shown + sound);
         let mut told = false;
         for ((candidate, given), ceiling) in candidates.iter().zip(given).zip(ceilings) {
-            told |= self.allot(now, index, candidate, given, known && given < ceiling, replay);
+            let line = Held { back: known && given < ceiling, clogged };
+            told |= self.allot(now, index, candidate, given, line, replay);
         }
         if told {
             self.tell_slots(index);
@@ -243,7 +255,7 @@ impl<T: Transport> Shard<T> {
         index: usize,
         candidate: &Candidate,
         given: Option<usize>,
-        held_back: bool,
+        line: Held,
         replay: Replay,
     ) -> bool {
         let (publisher, at) = candidate.source;
@@ -255,8 +267,13 @@ impl<T: Transport> Shard<T> {
         let paused = given.is_none() && !candidate.ladder.is_empty();
         let news = slot.allotment.paused != paused;
         let height = |rung: Option<usize>| rung.and_then(|rung| Some(candidate.ladder.get(rung)?.height));
-        if held_back && (height(given) < height(candidate.current) || paused && news) {
+        let falls = line.back && height(given) < height(candidate.current);
+        if falls || line.back && paused && news {
             slot.allotment.restraint.on_fall(now);
+        }
+        let encoding = |target: Option<Target>| target.map(|target| target.encoding);
+        if falls && line.clogged && encoding(slot.selector.current()) != encoding(shown) {
+            slot.selector.set_target(None);
         }
         let moved = slot.allotment.target != wished;
         (slot.allotment.target, slot.allotment.paused) = (wished, paused);

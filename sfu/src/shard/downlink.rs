@@ -151,11 +151,29 @@ impl Downlink {
             return Bitrate::ZERO;
         };
         let calm = self.overuse.is_none_or(|last| now.saturating_duration_since(last) >= CALM);
-        if report.queue <= SHORT_QUEUE || calm && !self.is_draining(now) {
+        if self.queue_by_now(shown) <= SHORT_QUEUE || calm && !self.is_draining(now) {
             shown
         } else {
             shown.min(report.acknowledged.unwrap_or(Bitrate::ZERO) * 1.03 * self.for_new(now))
         }
+    }
+
+    /// What waits on the line. What feedback tells is past: a queue that grows is longer by now, unless all of `shown`, which is sent, arrives: then it is a
+    /// burst that is over.
+    fn queue_by_now(&self, shown: Bitrate) -> Duration {
+        let Some(report) = self.estimator_report() else { return Duration::ZERO };
+        let arrives = report.acknowledged.is_none_or(|arrives| arrives >= shown * MOST);
+        if report.usage != Usage::Overuse || arrives {
+            return report.queue;
+        }
+        let since = report.round_trip.unwrap_or(Duration::ZERO) + FEEDBACK;
+        report.queue + since.mul_f64((report.trend / 1000.0).clamp(0.0, 1.0))
+    }
+
+    /// Whether so much of `shown` waits on the line that what is to replace it has come before all of that is seen: sending more of it would only let it
+    /// come later.
+    pub(super) fn is_clogged(&self, shown: Bitrate) -> bool {
+        self.queue_by_now(shown) >= LONG_QUEUE
     }
 
     /// Whether the least of what is shown, which is `least`, goes on though `budget` does not pay for it: for a while it does. Others who fill the line
@@ -163,7 +181,7 @@ impl Downlink {
     /// line: then what is lost is lost by chance, and a pause saves nothing.
     pub(super) fn endures(&mut self, now: Instant, least: Bitrate, budget: Bitrate) -> bool {
         let by_chance = self.estimator_report().is_some_and(|report| {
-            report.queue <= SHORT_QUEUE && report.acknowledged.is_some_and(|arrives| arrives >= least * MOST)
+            report.queue <= SHORT_QUEUE && report.acknowledged.is_some_and(|arrives| arrives >= least * MUCH)
         });
         if budget >= least || by_chance {
             self.short_since = None;
@@ -409,7 +427,13 @@ const TRY: Duration = Duration::from_secs(2);
 /// A full queue of others is gone by then, and what is left of the line for us is known.
 const ENDURANCE: Duration = Duration::from_millis(1500);
 /// Of the least that is shown.
-const MOST: f64 = 0.7;
+const MUCH: f64 = 0.7;
+/// Of what is shown.
+const MOST: f64 = 0.9;
+/// Between two feedbacks.
+const FEEDBACK: Duration = Duration::from_millis(100);
+/// A key frame takes a round trip to its publisher, and a picture's time.
+const LONG_QUEUE: Duration = Duration::from_millis(150);
 /// A queue that grows shows within this.
 const CALM: Duration = Duration::from_millis(500);
 /// Somebody else's burst, or a key frame of our own, makes no longer one.

@@ -442,7 +442,12 @@ impl Slot {
 
     /// Pictures are to be held back so long, if the client can be told.
     pub(super) fn hold_back(&mut self, now: Instant, wanted: Duration) {
-        if self.extensions.playout_delay.is_some() {
+        if self.extensions.playout_delay.is_none() {
+            return;
+        }
+        if self.packets == 0 {
+            self.playout.begin(now, wanted);
+        } else {
             self.playout.follow(now, wanted);
         }
     }
