@@ -287,7 +287,7 @@ fn an_hour_on_a_moody_line_flaps_little() {
         let frozen = freezes(&pictures);
         // A step down lets come late what the queue holds, or not at all: every fifth of some 24 shows.
         assert!(frozen.len() as u64 <= minutes * 2, "seed {seed}: {frozen:?}");
-        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(700)), "seed {seed}: {frozen:?}");
+        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(950)), "seed {seed}: {frozen:?}");
         all += frozen.len();
     }
     // Of 20 minutes.
