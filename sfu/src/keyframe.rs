@@ -24,6 +24,14 @@ impl KeyframeRequester {
         self.wanted_since.get_or_insert(now);
     }
 
+    /// Somebody needs a key frame, and this only passes it on: a new request goes out at once, since when the publisher may be asked again is
+    /// known where it is asked.
+    pub(crate) fn relay(&mut self, now: Instant) {
+        if self.wanted_since.is_none() {
+            (self.wanted_since, self.sent) = (Some(now), None);
+        }
+    }
+
     /// A key frame began.
     pub(crate) fn on_keyframe(&mut self, _now: Instant) {
         self.wanted_since = None;
@@ -78,5 +86,23 @@ mod tests {
         let sent = (1000..20_000).filter(|&ms| requester.poll(at(ms))).count();
         assert_eq!(sent, 20, "every half second until patience ends");
         assert_eq!(requester.poll_timeout(), None);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+    fn what_is_passed_on_is_coalesced_until_the_key_frame_and_no_longer() {
+        let origin = Instant::now();
+        let at = |ms| origin + Duration::from_millis(ms);
+        let mut requester = KeyframeRequester::new(Duration::from_millis(500));
+        requester.relay(at(0));
+        assert!(requester.poll(at(0)));
+        requester.relay(at(100));
+        assert!(!requester.poll(at(100)));
+        requester.on_keyframe(at(200));
+        requester.relay(at(300));
+        assert!(requester.poll(at(300)), "whoever asks the publisher may have kept the first to themselves");
+        requester.relay(at(400));
+        assert!(!requester.poll(at(400)));
+        assert_eq!(requester.poll_timeout(), Some(at(800)));
     }
 }

@@ -237,6 +237,7 @@ impl<T: Transport> Shard<T> {
         while let Some(room) = self.room_timers.pop(now) {
             self.review_speakers(now, room);
         }
+        let mut publishers = Vec::new();
         while let Some(index) = self.timers.pop(now) {
             if self.participants.get(index).is_none() {
                 continue;
@@ -250,8 +251,7 @@ impl<T: Transport> Shard<T> {
             self.lend(index);
             let reports = self.participants[index].handle_timeout(now, &mut self.counters);
             if reports {
-                self.look_again(now, index);
-                self.cross_tick(index);
+                publishers.push(index);
             }
             if self.participants[index].pictures_begin(now) {
                 self.allocate(now, index, Replay::Allowed);
@@ -263,6 +263,12 @@ impl<T: Transport> Shard<T> {
             self.take_back(index);
             self.after_transport(now, index);
             self.arm_after(index, now);
+        }
+        // After everybody's own turn, as where word of it comes from another shard: whose turn is first makes no difference to what they show.
+        for index in publishers {
+            self.current = Some(index);
+            self.look_again(now, index);
+            self.cross_tick(index);
         }
     }
 
@@ -469,10 +475,14 @@ impl<T: Transport> Shard<T> {
         let Some(&index) = self.by_id.get(&publication.participant) else { return };
         let participant = &mut self.participants[index];
         let Some(at) = participant.publication(publication) else { return };
+        let home = participant.mirror_of;
         if let Some(encoding) = participant.publications[at].encoding_mut(encoding) {
-            encoding.keyframes.request(now);
+            match home {
+                Some(_) => encoding.keyframes.relay(now),
+                None => encoding.keyframes.request(now),
+            }
         }
-        if let Some(home) = participant.mirror_of {
+        if let Some(home) = home {
             self.handle_mirror_timeout(now, index, home);
         }
         self.arm(index);
