@@ -454,5 +454,5 @@ const MAX_LOST: usize = 512;
 /// As many write before anything leaves, at most times; beyond, memory comes and goes.
 const MOST_SPARE: usize = 512;
 const FEW_SPARE: usize = 16;
-/// A few packets.
-const SPARE_BYTES: usize = 5 * 1024;
+/// A picture of 2 Mbit/s.
+const SPARE_BYTES: usize = 10 * 1024;

@@ -92,6 +92,8 @@ pub struct Shard<T: Transport> {
     burst: Burst,
     /// Lent to one viewer after the other for what is sent at once: the last one stays in the processor's cache.
     spare: Vec<Outbox>,
+    /// Publishers whose turn it is, kept for its memory.
+    reporting: Vec<usize>,
     /// Those with something in their outbox.
     queue: Vec<usize>,
     /// Datagrams that are not media.
@@ -124,6 +126,7 @@ impl<T: Transport> Shard<T> {
             room_timers: Timers::default(),
             burst: Burst::default(),
             spare: Vec::new(),
+            reporting: Vec::new(),
             queue: Vec::new(),
             control: VecDeque::new(),
             events: VecDeque::new(),
@@ -237,7 +240,8 @@ impl<T: Transport> Shard<T> {
         while let Some(room) = self.room_timers.pop(now) {
             self.review_speakers(now, room);
         }
-        let mut publishers = Vec::new();
+        let mut publishers = std::mem::take(&mut self.reporting);
+        publishers.clear();
         while let Some(index) = self.timers.pop(now) {
             if self.participants.get(index).is_none() {
                 continue;
@@ -250,7 +254,7 @@ impl<T: Transport> Shard<T> {
             }
             self.lend(index);
             let reports = self.participants[index].handle_timeout(now, &mut self.counters);
-            if reports {
+            if reports && !self.participants[index].publications.is_empty() {
                 publishers.push(index);
             }
             if self.participants[index].pictures_begin(now) {
@@ -265,11 +269,12 @@ impl<T: Transport> Shard<T> {
             self.arm_after(index, now);
         }
         // After everybody's own turn, as where word of it comes from another shard: whose turn is first makes no difference to what they show.
-        for index in publishers {
+        for &index in &publishers {
             self.current = Some(index);
             self.look_again(now, index);
             self.cross_tick(index);
         }
+        self.reporting = publishers;
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
