@@ -363,19 +363,7 @@ mod tests {
     }
 
     fn sent(sequence: u64) -> Sent {
-        Sent {
-            encoding: 0,
-            source_sequence: sequence + 7,
-            sequence,
-            timestamp: 0,
-            marker: false,
-            picture: None,
-            frame_number: None,
-            empty: false,
-            redundant: false,
-            worth: Worth::default(),
-            marks: Marks::default(),
-        }
+        Sent { source_sequence: sequence + 7, ..crate::egress::tests::sent(sequence) }
     }
 
     #[test]

@@ -212,19 +212,6 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_read_late_makes_nothing_old() {
-        let sent = Sent {
-            encoding: 0,
-            source_sequence: 70_000,
-            sequence: 70_000,
-            timestamp: 0,
-            marker: false,
-            picture: None,
-            frame_number: None,
-            empty: false,
-            redundant: false,
-            worth: Worth::default(),
-            marks: Marks::default(),
-        };
-        assert_eq!(Kept::new(10, &sent, 100).age(9), Duration::ZERO);
+        assert_eq!(Kept::new(10, &crate::egress::tests::sent(70_000), 100).age(9), Duration::ZERO);
     }
 }

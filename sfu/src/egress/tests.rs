@@ -118,7 +118,7 @@ fn without_reports_a_long_stream_keeps_its_time() {
     assert!(last.duration_since(time) < Duration::from_secs(1));
 }
 
-fn sent(sequence: u64) -> Sent {
+pub(super) fn sent(sequence: u64) -> Sent {
     Sent {
         encoding: 0,
         source_sequence: sequence,

@@ -178,7 +178,7 @@ impl<T: Transport> Shard<T> {
             let bits = (0..publication.encodings.len()).filter(|&encoding| needed(encoding));
             let encodings = bits.fold(0, |all, encoding| all | 1 << encoding);
             let (publication, by) = (publication.id(), self.index);
-            return self.cross_home(home, Crossing::Needed { publication, by, encodings });
+            return self.crossings.push_back((home, Crossing::Needed { publication, by, encodings }));
         }
         let owner = &mut self.participants[publisher];
         let (participant, room) = (owner.id, owner.room);

@@ -227,11 +227,6 @@ impl<T: Transport> Shard<T> {
         self.cross_to(self.rooms[room].peers, crossing);
     }
 
-    /// Tells the home of a mirror.
-    pub(super) fn cross_home(&mut self, home: ShardIndex, crossing: Crossing) {
-        self.crossings.push_back((home, crossing));
-    }
-
     fn cross_to(&mut self, mut shards: u64, crossing: impl Fn() -> Crossing) {
         while shards != 0 {
             let shard = ShardIndex::new(shards.trailing_zeros() as usize);

@@ -12,22 +12,29 @@ use simmer_sfu::view::{Role, VideoWish, View};
 
 use crate::talk::{Person, Room};
 
-/// What every slot of every client received, in order, in half a minute of two rooms with simulcast, bad lines, and people who come, move and leave.
-fn received(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
-    let mut world = World::sharded(seed, shards, usize::MAX);
-    let line = || Line {
-        delay: Duration::from_millis(20),
-        jitter: Duration::from_millis(8),
-        loss: 0.02,
-        ..Line::default()
-    };
-    let plan = |publishes: &[u16], slots| ClientPlan {
+fn line() -> Line {
+    Line { delay: Duration::from_millis(20), jitter: Duration::from_millis(8), loss: 0.02, ..Line::default() }
+}
+
+fn plan(publishes: &[u16], slots: usize) -> ClientPlan {
+    ClientPlan {
         publishes: publishes.to_vec(),
         slots,
         natural: true,
         feedback: true,
         ..ClientPlan::default()
-    };
+    }
+}
+
+/// What every slot of every client received, in order.
+fn marks(world: &World) -> Vec<Vec<Mark>> {
+    let slots = world.clients.iter().flatten().flat_map(|client| &client.slots);
+    slots.map(|slot| slot.received.values().copied().collect()).collect()
+}
+
+/// What every slot of every client received, in order, in half a minute of two rooms with simulcast, bad lines, and people who come, move and leave.
+fn received(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
+    let mut world = World::sharded(seed, shards, usize::MAX);
     let (hall, foyer) = (RoomId(1), RoomId(2));
     world.join_room(hall, plan(&[720, 360, 180], 0), line());
     world.join_room(foyer, plan(&[360], 1), line());
@@ -46,26 +53,12 @@ fn received(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
         let each: Vec<_> = world.shard.each().iter().map(|shard| shard.participants).collect();
         assert_eq!(each, [5, 3]);
     }
-    let slots = world.clients.iter().flatten().flat_map(|client| &client.slots);
-    slots.map(|slot| slot.received.values().copied().collect()).collect()
+    marks(&world)
 }
 
 /// The same of one room, half of it on each of two shards: who is there from the beginning, publishers on both among them, who comes late, and who leaves.
 fn received_in_one_room(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
     let mut world = World::sharded(seed, shards, 3);
-    let line = || Line {
-        delay: Duration::from_millis(20),
-        jitter: Duration::from_millis(8),
-        loss: 0.02,
-        ..Line::default()
-    };
-    let plan = |publishes: &[u16], slots| ClientPlan {
-        publishes: publishes.to_vec(),
-        slots,
-        natural: true,
-        feedback: true,
-        ..ClientPlan::default()
-    };
     let hall = RoomId(1);
     world.join_room(hall, plan(&[720, 360, 180], 2), line());
     for _ in 0..2 {
@@ -86,8 +79,7 @@ fn received_in_one_room(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
         let each: Vec<_> = world.shard.each().iter().map(|shard| shard.participants).collect();
         assert_eq!(each, [3, 2]);
     }
-    let slots = world.clients.iter().flatten().flat_map(|client| &client.slots);
-    slots.map(|slot| slot.received.values().copied().collect()).collect()
+    marks(&world)
 }
 
 fn assert_same(seed: u64, one: &[Vec<Mark>], two: &[Vec<Mark>]) {
