@@ -11,6 +11,7 @@ use crate::bandwidth::probe::{DOUBTED, Prober, Situation};
 use crate::bandwidth::queue::QueueDelay;
 use crate::bandwidth::rate_control::{CEILING, FLOOR, Observed, RateControl};
 use crate::bandwidth::throughput::Throughput;
+use crate::bandwidth::trains::Trains;
 use crate::bandwidth::trendline::Trendline;
 use crate::bandwidth::{Bitrate, Probe, ProbeId};
 use crate::rtcp::TransportFeedback;
@@ -36,6 +37,7 @@ pub struct BandwidthEstimator {
     lost_suddenly: LossMeter,
     prober: Prober,
     clusters: Clusters,
+    trains: Trains,
     /// A probe found room on the line: until then it counts.
     room_until: Option<Instant>,
     /// What the line was seen to carry, and when.
@@ -135,6 +137,7 @@ impl BandwidthEstimator {
             lost_suddenly: LossMeter::new(LATELY),
             prober: Prober::new(now),
             clusters: Clusters::default(),
+            trains: Trains::default(),
             room_until: None,
             confirmed: None,
             silence: Silence::default(),
@@ -200,6 +203,7 @@ impl BandwidthEstimator {
         }
         for arrival in &self.arrivals {
             self.acknowledged.add(arrival.at_us, arrival.bytes);
+            self.trains.on_packet(arrival.sent_us, arrival.at_us, arrival.bytes);
             if let Some(probe) = arrival.probe {
                 self.clusters.on_arrival(probe, arrival.at_us, arrival.bytes);
             }
@@ -280,6 +284,16 @@ impl BandwidthEstimator {
         self.control.rate().min(limit.unwrap_or(CEILING)).clamp(FLOOR, CEILING)
     }
 
+    /// So many bytes may leave at once: the line was seen to take them, or half of them. 0 while nothing is known of that.
+    pub fn at_once(&self, now: Instant) -> usize {
+        self.trains.at_once(self.micros(now))
+    }
+
+    /// The subscriber is reached another way from now on.
+    pub fn on_moved(&mut self) {
+        self.trains = Trains::default();
+    }
+
     /// A probe to send now, evenly at its rate: media that waits first, then old packets again, then padding.
     pub fn poll_probe(&mut self, now: Instant) -> Option<Probe> {
         let probe = self.prober.poll(now)?;
@@ -330,6 +344,7 @@ impl BandwidthEstimator {
         }
         self.arrivals.clear();
         self.missing = 0;
+        self.trains.on_feedback();
         for (number, offset_us) in feedback.arrivals() {
             let Some(number) = self.history.extend(number) else { continue };
             let Some((packet, news)) = self.history.settle(number, offset_us.is_some()) else { continue };
@@ -338,6 +353,7 @@ impl BandwidthEstimator {
                     News::Arrived => self.loss.on_packet(packet.sent_us, packet.bytes, false),
                     News::Missing => {
                         self.missing += 1;
+                        self.trains.on_missing(packet.sent_us);
                         self.loss.on_packet(packet.sent_us, packet.bytes, true);
                     }
                     News::ArrivedAfterAll => self.loss.on_recovered(),
@@ -418,6 +434,7 @@ impl BandwidthEstimator {
         self.acknowledged = Throughput::default();
         self.loss.restart();
         self.clusters.clear();
+        self.trains = Trains::default();
     }
 
     fn on_silence(&mut self, now: Instant) {

@@ -2,7 +2,7 @@
 //!
 //! [`BandwidthEstimator`] puts together: `history` and `arrival_clock` make samples of what feedback tells; `throughput` says what arrives,
 //! `grouping` and `trendline` whether a queue grows, `queue` how long it is, `rate_control` what follows from it, `loss` whether loss says
-//! otherwise; `probe` and `cluster` try for more. [`share`] splits the estimate among pictures, [`Restraint`] keeps them from changing all the
+//! otherwise; `probe` and `cluster` try for more; `trains` says what may leave at once. [`share`] splits the estimate among pictures, [`Restraint`] keeps them from changing all the
 //! time, [`Pacer`] spreads what is sent.
 
 mod allocator;
@@ -19,6 +19,7 @@ mod queue;
 mod rate_control;
 mod restraint;
 mod throughput;
+mod trains;
 mod trendline;
 
 #[cfg(test)]

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::bandwidth::Bitrate;
 
-/// A token bucket a little faster than the line, so that a large frame does not arrive there as one burst. A picture's rest leaves within 250 ms.
+/// A token bucket a little faster than the line, so that a large frame does not arrive there as one burst, unless the line takes it. A picture's rest leaves within 250 ms.
 ///
 /// Ask [`budget`](Self::budget), send while it lasts, tell [`on_sent`](Self::on_sent), then ask [`next`](Self::next).
 #[derive(Clone, Debug)]
 pub struct Pacer {
     estimate: Bitrate,
+    /// Bytes that the line takes at once.
+    at_once: usize,
     /// Bytes that may leave; below zero, what is owed.
     balance: f64,
     /// When the balance was right.
@@ -21,7 +23,7 @@ pub struct Pacer {
 impl Pacer {
     /// With a full bucket.
     pub fn new(now: Instant, estimate: Bitrate) -> Self {
-        let mut pacer = Self { estimate, balance: 0.0, at: now, waiting: None };
+        let mut pacer = Self { estimate, at_once: 0, balance: 0.0, at: now, waiting: None };
         pacer.balance = pacer.capacity();
         pacer
     }
@@ -30,6 +32,11 @@ impl Pacer {
     pub fn set_estimate(&mut self, now: Instant, estimate: Bitrate) {
         self.refill(now);
         self.estimate = estimate;
+    }
+
+    /// The line is known to take so many bytes at once, however long it takes to earn them again.
+    pub fn set_at_once(&mut self, bytes: usize) {
+        self.at_once = bytes;
     }
 
     /// Bytes that may leave now. While it is not zero a whole datagram may, however long: the rest is owed.
@@ -87,7 +94,7 @@ impl Pacer {
     }
 
     fn capacity(&self) -> f64 {
-        (self.estimate * FACTOR).bytes_in(FRAME).max(BUCKET) as f64
+        (self.estimate * FACTOR).bytes_in(FRAME).max(BUCKET).max(self.at_once) as f64
     }
 }
 

@@ -231,6 +231,9 @@ impl Downlink {
 
     /// The client is reached another way from now on: what is known of its line is a guess once more.
     pub(super) fn moved(&mut self) {
+        if let Some(estimator) = &mut self.estimator {
+            estimator.on_moved();
+        }
         self.first_sent = None;
         self.tries_until = None;
         self.overuse = None;
@@ -275,8 +278,10 @@ impl Downlink {
         if estimator.report().usage == Usage::Overuse {
             self.overuse = Some(now);
         }
-        let estimate = estimator.estimate();
-        self.pacer.get_or_insert_with(|| Pacer::new(now, estimate)).set_estimate(now, estimate);
+        let (estimate, at_once) = (estimator.estimate(), estimator.at_once(now));
+        let pacer = self.pacer.get_or_insert_with(|| Pacer::new(now, estimate));
+        pacer.set_estimate(now, estimate);
+        pacer.set_at_once(at_once);
     }
 
     /// Whether video may be written now: nothing waits before it and the pacer lets it.

@@ -20,6 +20,9 @@ pub(super) struct Flow {
     /// What it has to send, where that is less.
     pub(super) available: Bitrate,
     pub(super) seconds: Vec<Second>,
+    /// Pictures, every hundredth of which is so many times as large.
+    pub(super) key_frames: usize,
+    pictures: usize,
     /// Feedback is lost with this probability.
     pub(super) feedback_loss: f64,
     pub(super) pacer: Pacer,
@@ -57,6 +60,8 @@ impl Flow {
             demand,
             available: Bitrate::MAX,
             seconds: Vec::new(),
+            key_frames: 1,
+            pictures: 0,
             feedback_loss: 0.0,
             pacer,
             receiver: ArrivalRecorder::default(),
@@ -127,6 +132,10 @@ impl Flow {
         self.frame_us += 33_333;
         let rate = self.estimator.estimate().min(self.demand).min(self.available);
         let mut left = (rate.as_bps() as f64 / 240.0 * self.rng.random_range(0.8..1.2)) as usize;
+        self.pictures += 1;
+        if self.pictures.is_multiple_of(100) {
+            left *= self.key_frames;
+        }
         while left > 0 {
             let bytes = left.min(1200);
             self.outbox.push_back((bytes, now_us));
@@ -143,6 +152,7 @@ impl Flow {
             self.put(now, due, bytes, Some(id), line);
         }
         self.pacer.set_estimate(now, self.estimator.estimate());
+        self.pacer.set_at_once(self.estimator.at_once(now));
         while let Some(&(bytes, queued_us)) = self.outbox.front()
             && self.pacer.budget(now) > 0
         {

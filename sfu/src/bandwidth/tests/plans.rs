@@ -24,6 +24,23 @@ fn a_newcomer_on_a_good_line_has_all_within_a_second() {
 }
 
 #[test]
+fn a_key_frame_is_spread_where_the_line_is_slow_and_only_there() {
+    for seed in SEEDS {
+        let waits = |rate_kbps: u64| {
+            let mut world = World::new(seed, rate_kbps, 1500);
+            world.flows[0].key_frames = 4;
+            world.run_ms(30_000);
+            let last = world.last(0, 12);
+            (last.iter().map(|second| second.paced_us).max().unwrap_or(0), queue_ms(last, 99))
+        };
+        let (paced_us, queue) = waits(100_000);
+        assert!(paced_us == 0 && queue <= 3, "seed {seed}: {paced_us} us, then {queue} ms on the line");
+        let (paced_us, queue) = waits(4_000);
+        assert!(paced_us >= 10_000 && queue <= 40, "seed {seed}: {paced_us} us, then {queue} ms on the line");
+    }
+}
+
+#[test]
 fn a_newcomer_on_a_slow_line_does_not_drown_it() {
     for seed in SEEDS {
         let mut world = World::new(seed, 400, 2500);
