@@ -49,6 +49,7 @@ struct Held {
 impl<T: Transport> Shard<T> {
     /// Decides anew what all of one participant's pictures show.
     pub(super) fn allocate(&mut self, now: Instant, index: usize, replay: Replay) {
+        self.settle(now);
         if !self.participants[index].takes_pictures(now) {
             return;
         }

@@ -44,13 +44,11 @@ impl<T: Transport> Shard<T> {
     #[inline]
     pub(super) fn handle_taken(&mut self, now: Instant, index: usize, at: usize, taken: Taken) {
         if taken.reconsider {
-            self.pass_on(now, |_, _| {});
             self.reconsider_publication(now, index, at);
         }
         let Some(packet) = taken.packet else { return };
         let encoding = packet.encoding;
         if let Some(level) = packet.audio_level {
-            self.pass_on(now, |_, _| {});
             self.hear(now, index, at, level);
         }
         self.take_along(now, index, at, packet);
@@ -63,42 +61,52 @@ impl<T: Transport> Shard<T> {
     #[inline]
     fn take_along(&mut self, now: Instant, publisher: usize, at: usize, packet: SourcePacket) {
         self.tap(publisher, at, &packet);
-        if !self.burst.goes_on(publisher, at) {
-            self.pass_on(now, |_, _| {});
+        if !self.burst.goes_on() {
+            self.settle(now);
         }
         let Some(encoding) = self.participants[publisher].publications[at].encoding(packet.encoding) else {
             return;
         };
         let time = encoding.clock.time_of(packet.timestamp, packet.arrival);
         let newest = encoding.is_newest(packet.sequence);
-        self.burst.push(publisher, at, Passing { packet, time, newest });
+        self.burst.push((publisher, at), Passing { packet, time, newest });
         if !newest {
             // What came before it, and what comes later, is told apart now.
+            self.settle(now);
+        }
+    }
+
+    /// Passes on what is on its way, before anything changes about who is sent what.
+    #[inline]
+    pub(super) fn settle(&mut self, now: Instant) {
+        if !self.burst.is_empty() {
             self.pass_on(now, |_, _| {});
         }
     }
 
     /// The loop that everything is for: all that is on its way, to one viewer after the other. `done` is called after each.
     pub(super) fn pass_on(&mut self, now: Instant, mut done: impl FnMut(&mut Self, usize)) {
-        let Some(((publisher, at), packets)) = self.burst.take() else { return };
-        let Some(publication) = self.publication_at(publisher, at) else { return };
-        let subscribers = std::mem::take(&mut publication.subscribers);
-        let current = self.current;
-        for &(index, slot) in &subscribers {
-            self.lend(index);
-            for &Passing { ref packet, time, newest } in &packets {
-                if self.forward(now, index, slot, packet, time) && !newest {
-                    self.catch_up(now, (publisher, at), (index, slot), packet);
+        let (burst, current) = (self.burst.take(), self.current);
+        for section in burst.sections() {
+            let (publisher, at) = section.source;
+            let Some(publication) = self.publication_at(publisher, at) else { continue };
+            let subscribers = std::mem::take(&mut publication.subscribers);
+            for &(index, slot) in &subscribers {
+                self.lend(index);
+                for &Passing { ref packet, time, newest } in burst.of(section) {
+                    if self.forward(now, index, slot, packet, time) && !newest {
+                        self.catch_up(now, section.source, (index, slot), packet);
+                    }
                 }
+                done(self, index);
+                self.take_back(index);
             }
-            done(self, index);
-            self.take_back(index);
+            if let Some(publication) = self.publication_at(publisher, at) {
+                publication.subscribers = subscribers;
+            }
         }
         self.current = current;
-        if let Some(publication) = self.publication_at(publisher, at) {
-            publication.subscribers = subscribers;
-        }
-        self.burst.give_back(packets);
+        self.burst.give_back(burst);
     }
 
     /// Gives a participant memory to write into, that which is in the processor's cache: who has nothing to send has none.

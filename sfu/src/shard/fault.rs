@@ -22,9 +22,6 @@ impl<T: Transport> Shard<T> {
     /// Brings the shard back into order after a panic: the participant it was about is gone without ceremony, and who gets what is worked
     /// out anew from the slots.
     fn recover(&mut self, now: Instant) {
-        if let Some((_, packets)) = self.burst.take() {
-            self.burst.give_back(packets);
-        }
         let Some(index) = self.current.take() else { return };
         let Some(participant) = self.participants.get_mut(index) else { return };
         let (id, room) = (participant.id, participant.room);

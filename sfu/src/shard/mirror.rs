@@ -108,7 +108,7 @@ impl Packet {
 impl<T: Transport> Shard<T> {
     /// A participant enters a room that may be on several shards; `number` is their place in the order of joining.
     pub(crate) fn join_spread(&mut self, now: Instant, spread: Spread, id: ParticipantId, number: u64) {
-        self.pass_on(now, |_, _| {});
+        self.settle(now);
         self.current = None;
         self.join(spread.room, id, Some(number));
         self.spread(now, spread);
@@ -116,7 +116,7 @@ impl<T: Transport> Shard<T> {
 
     /// A room is on more shards than before: those that are new are told who publishes.
     pub(crate) fn spread(&mut self, now: Instant, spread: Spread) {
-        self.pass_on(now, |_, _| {});
+        self.settle(now);
         let Some(&room) = self.by_room.get(&spread.room) else { return };
         let state = &mut self.rooms[room];
         let others = spread.shards & !(1 << self.index.index());
@@ -160,7 +160,7 @@ impl<T: Transport> Shard<T> {
     /// Takes what another shard tells.
     pub(crate) fn handle_crossing(&mut self, now: Instant, crossing: Crossing) {
         if !crossing.is_packet() {
-            self.pass_on(now, |_, _| {});
+            self.settle(now);
         }
         self.current = None;
         match crossing {

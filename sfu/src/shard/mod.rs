@@ -164,9 +164,6 @@ impl<T: Transport> Shard<T> {
         let before = transport.destination();
         let incoming = transport.handle_datagram(now, from, &mut datagram);
         let moved = before.is_some_and(|before| transport.destination().is_some_and(|now| now != before));
-        if incoming != Incoming::Rtp {
-            self.pass_on(now, |_, _| {});
-        }
         if moved {
             self.moved(now, index);
         }
@@ -189,7 +186,7 @@ impl<T: Transport> Shard<T> {
 
     /// Takes one command.
     pub fn handle_message(&mut self, now: Instant, command: Command) {
-        self.pass_on(now, |_, _| {});
+        self.settle(now);
         self.current = None;
         match command {
             Command::Join { room, participant } => self.join(room, participant, None),
@@ -236,7 +233,6 @@ impl<T: Transport> Shard<T> {
 
     /// Lets everything run that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.pass_on(now, |_, _| {});
         while let Some(room) = self.room_timers.pop(now) {
             self.review_speakers(now, room);
         }
@@ -328,18 +324,28 @@ impl<T: Transport> Shard<T> {
     /// asked again whenever something came. A picture is never later for it: its last packet waits for nothing. Who sends a picture's packets
     /// apart is not waited for.
     pub fn waits(&mut self, now: Instant) -> Option<Instant> {
-        let ((publisher, at), until) = self.burst.unfinished()?;
-        let publication = self.publication_at(publisher, at)?;
-        if publication.info.codec.kind() == Kind::Audio
-            || publication.comes_apart.is_some_and(|until| until > now)
-        {
-            return None;
+        let mut waits = None;
+        for at in 0..self.burst.sections().len() {
+            let sections = self.burst.sections();
+            let section = sections[at];
+            if sections[at + 1..].iter().any(|later| later.source == section.source) {
+                // That one knows how far the picture has come.
+                continue;
+            }
+            let until = section.waits_until()?;
+            let publication = self.publication_at(section.source.0, section.source.1)?;
+            if publication.info.codec.kind() == Kind::Audio
+                || publication.comes_apart.is_some_and(|until| until > now)
+            {
+                return None;
+            }
+            if until <= now {
+                publication.comes_apart = Some(now + COMES_APART);
+                return None;
+            }
+            waits = waits.into_iter().chain([until]).min();
         }
-        if until <= now {
-            publication.comes_apart = Some(now + COMES_APART);
-            return None;
-        }
-        Some(until)
+        waits
     }
 
     /// Next thing the embedder should know.

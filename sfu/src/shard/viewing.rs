@@ -122,6 +122,7 @@ impl<T: Transport> Shard<T> {
 
     /// Brings the slots of one kind to what is wished.
     pub(super) fn fill_slots(&mut self, now: Instant, index: usize, kind: Kind, wishes: &[Wish]) {
+        self.settle(now);
         let participant = &self.participants[index];
         let slots = participant.slots_of(kind);
         let current: Vec<_> = slots.iter().map(|&at| participant.slots[at].publication()).collect();
