@@ -122,6 +122,20 @@ impl CandidateRule {
         }
         (out, addresses)
     }
+
+    /// What to say of a description of which no candidate stays.
+    pub fn complaint(&self, sdp: &str) -> String {
+        let (_, elsewhere) = Self { only: None, port: None }.apply(sdp);
+        let place = self.only.map_or_else(|| "any address".to_owned(), |ip| ip.to_string());
+        let elsewhere: Vec<String> = elsewhere.iter().map(SocketAddr::to_string).collect();
+        match elsewhere.is_empty() {
+            true => format!("the server's answer has no UDP candidate at {place}"),
+            false => format!(
+                "the server's answer has no UDP candidate at {place}, where it was asked, but at {}",
+                elsewhere.join(", ")
+            ),
+        }
+    }
 }
 
 /// The mid's header extension (RFC 8843 section 15.1).

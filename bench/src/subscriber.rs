@@ -17,7 +17,8 @@ use crate::clock::Clock;
 use crate::connection::{Connection, WireSequence};
 use crate::flow::{Flow, Flows};
 use crate::mark::Mark;
-use crate::sdp::MediaSection;
+use crate::routes::{Route, Routes};
+use crate::sdp::{MediaSection, sections};
 use crate::sealed::SealedHeader;
 use crate::source::{AUDIO_CLOCK, MediaKind, VIDEO_CLOCK};
 use crate::verify::{Received, Seen, SeenWindow, StreamCounts, StreamVerifier};
@@ -107,7 +108,7 @@ impl SubscriberCounts {
 #[derive(Debug)]
 pub struct Subscriber {
     slots: Vec<Slot>,
-    by_ssrc: BTreeMap<u32, (usize, bool)>,
+    routes: Routes,
     flows: Arc<Flows>,
     fps: u32,
     counts: SubscriberCounts,
@@ -126,7 +127,7 @@ impl Subscriber {
     pub fn new(expects: (u32, u32), fps: u32, flows: Arc<Flows>) -> Self {
         Self {
             slots: Vec::new(),
-            by_ssrc: BTreeMap::new(),
+            routes: Routes::default(),
             flows,
             fps,
             counts: SubscriberCounts::default(),
@@ -145,36 +146,69 @@ impl Subscriber {
         self.arrivals = Some((extension, Arrivals::new(interval)));
     }
 
-    /// Makes a slot of every media section of the answer.
+    /// Makes a slot of every media section of the answer that the server sends on.
     pub fn negotiated(&mut self, sections: &[MediaSection]) {
         for section in sections.iter().filter(|section| !section.rejected) {
             // Only what the server sends on has an SSRC in its answer.
-            let (Some(kind), Some(ssrc)) = (section.kind, section.ssrc) else { continue };
-            let index = self.slots.len();
-            self.by_ssrc.insert(ssrc, (index, false));
-            if let Some(rtx) = section.rtx_ssrc {
-                self.by_ssrc.insert(rtx, (index, true));
+            if section.ssrc.is_some() {
+                self.add_slot(section);
             }
-            self.slots.push(Slot {
-                mid: section.mid.clone(),
-                kind,
-                ssrc,
-                content: None,
-                content_since: None,
-                verifier: StreamVerifier::new(kind, self.fps),
-                sequence: WireSequence::default(),
-                seen: SeenWindow::default(),
-                missing: BTreeMap::new(),
-                whole: false,
-                window: None,
-                sealed: false,
-                sealed_window: (0, 0),
-                sealed_end: None,
-                clock: None,
-                offset_us: None,
-                report: ReportState::default(),
-            });
         }
+    }
+
+    /// The same where all sections are to be received and the server need not announce its SSRCs: a stream is then known by the
+    /// payload type that `offer` has for it.
+    pub fn negotiated_by_answer(&mut self, offer: &str, answered: &[MediaSection]) {
+        for (own, section) in sections(offer).iter().zip(answered) {
+            let Some(slot) = self.add_slot(section) else { continue };
+            for (payload_type, retransmission) in [(own.payload_type, false), (own.rtx_payload_type, true)] {
+                if let Some(payload_type) = payload_type {
+                    self.routes.expect(payload_type, Route { slot, retransmission });
+                }
+            }
+        }
+    }
+
+    fn add_slot(&mut self, section: &MediaSection) -> Option<usize> {
+        let kind = section.kind?;
+        let slot = self.slots.len();
+        for (ssrc, retransmission) in [(section.ssrc, false), (section.rtx_ssrc, true)] {
+            if let Some(ssrc) = ssrc {
+                self.routes.announce(ssrc, Route { slot, retransmission });
+            }
+        }
+        self.slots.push(Slot {
+            mid: section.mid.clone(),
+            kind,
+            ssrc: section.ssrc,
+            content: None,
+            content_since: None,
+            verifier: StreamVerifier::new(kind, self.fps),
+            sequence: WireSequence::default(),
+            seen: SeenWindow::default(),
+            missing: BTreeMap::new(),
+            whole: false,
+            window: None,
+            sealed: false,
+            sealed_window: (0, 0),
+            sealed_end: None,
+            clock: None,
+            offset_us: None,
+            report: ReportState::default(),
+        });
+        Some(slot)
+    }
+
+    /// The slot that a packet is for, and whether it retransmits.
+    fn route(&mut self, ssrc: u32, payload_type: u8) -> Option<Route> {
+        let (route, learnt) = self.routes.of(ssrc, payload_type)?;
+        if learnt
+            && !route.retransmission
+            && let Some(slot) = self.slots.get_mut(route.slot)
+        {
+            slot.ssrc = Some(ssrc);
+        }
+        Some(route)
     }
 
     /// Begins to ask for what is missing.
@@ -273,12 +307,12 @@ impl Subscriber {
         {
             arrivals.note(now, u16::from_be_bytes([*high, *low]));
         }
-        let Some((slot, retransmitted)) = self.by_ssrc.get(&packet.header.ssrc).copied() else {
+        let Some(route) = self.route(packet.header.ssrc, packet.header.payload_type) else {
             self.counts.unknown += 1;
             return;
         };
-        let index = slot;
-        let Some(slot) = self.slots.get_mut(slot) else { return };
+        let Route { slot: index, retransmission: retransmitted } = route;
+        let Some(slot) = self.slots.get_mut(index) else { return };
         let (sequence_number, payload) = match (retransmitted, packet.payload.split_first_chunk::<2>()) {
             (false, _) if !packet.payload.is_empty() => (packet.header.sequence_number, &packet.payload[..]),
             (true, Some((original, payload))) if !payload.is_empty() => {
@@ -326,7 +360,9 @@ impl Subscriber {
         if let (Some((_, arrivals)), Some(number)) = (&mut self.arrivals, header.transport_number) {
             arrivals.note(now, number);
         }
-        let Some((slot, false)) = self.by_ssrc.get(&header.ssrc).copied() else { return };
+        let Some(Route { slot, retransmission: false }) = self.route(header.ssrc, header.payload_type) else {
+            return;
+        };
         let Some(slot) = self.slots.get_mut(slot) else { return };
         let number = slot.sequence.extend(header.sequence_number);
         if slot.seen.insert(number) == Seen::Before {
@@ -369,7 +405,7 @@ impl Subscriber {
     /// Remembers sender reports, for the next receiver report.
     pub fn handle_rtcp(&mut self, now: Instant, packets: &[Box<dyn rtcp::Packet>]) {
         for report in packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>()) {
-            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.ssrc == report.ssrc) {
+            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.ssrc == Some(report.ssrc)) {
                 slot.report.last_sender_report = Some(((report.ntp_time >> 16) as u32, now));
                 let us = (u128::from(report.ntp_time) * 1_000_000) >> 32;
                 slot.clock = i64::try_from(us).ok().map(|us| (us, report.rtp_time));
@@ -388,15 +424,15 @@ impl Subscriber {
     pub fn handle_timeout(&mut self, now: Instant, connection: &mut Connection) {
         for slot in &mut self.slots {
             let numbers = slot.due_nacks(now);
-            if !numbers.is_empty() {
+            if let (Some(media_ssrc), false) = (slot.ssrc, numbers.is_empty()) {
                 self.counts.nacked += numbers.len() as u64;
                 let nacks = nack_pairs_from_sequence_numbers(&numbers);
-                let nack = TransportLayerNack { sender_ssrc: OWN_SSRC, media_ssrc: slot.ssrc, nacks };
+                let nack = TransportLayerNack { sender_ssrc: OWN_SSRC, media_ssrc, nacks };
                 connection.send_rtcp(now, vec![Box::new(nack)]);
             }
         }
         if let Some((_, arrivals)) = &mut self.arrivals {
-            let media = self.slots.first().map_or(0, |slot| slot.ssrc);
+            let media = self.slots.iter().find_map(|slot| slot.ssrc).unwrap_or_default();
             for packet in arrivals.feedback(now, OWN_SSRC, media) {
                 self.counts.feedback += 1;
                 connection.send_rtcp(now, vec![Box::new(RawPacket(packet))]);
@@ -417,9 +453,11 @@ impl Subscriber {
             let blind =
                 |slot: &&mut Slot| slot.kind == MediaKind::Video && slot.content.is_some() && slot.is_blind();
             for slot in self.slots.iter_mut().filter(blind) {
+                // Of a stream that was not announced and has not begun, nothing can be asked.
+                let Some(media_ssrc) = slot.ssrc else { continue };
                 self.counts.key_frames_asked += 1;
                 slot.report.gave_up = false;
-                let pli = PictureLossIndication { sender_ssrc: OWN_SSRC, media_ssrc: slot.ssrc };
+                let pli = PictureLossIndication { sender_ssrc: OWN_SSRC, media_ssrc };
                 connection.send_rtcp(now, vec![Box::new(pli)]);
             }
         }
@@ -431,7 +469,8 @@ impl Subscriber {
 struct Slot {
     mid: String,
     kind: MediaKind,
-    ssrc: u32,
+    /// None until the first packet, where the server does not announce it.
+    ssrc: Option<u32>,
     content: Option<u32>,
     content_since: Option<Instant>,
     verifier: StreamVerifier,
@@ -557,7 +596,7 @@ impl Slot {
             (report, delay as u32)
         });
         Some(ReceptionReport {
-            ssrc: self.ssrc,
+            ssrc: self.ssrc?,
             fraction_lost: fraction,
             total_lost: u32::try_from(lost).unwrap_or(u32::MAX).min(0x7f_ffff),
             last_sequence_number: highest as u32 & 0xffff | ((highest >> 16) as u32).wrapping_sub(1) << 16,
