@@ -15,7 +15,7 @@
 //! | [`events`] | whether all members of a room are told the same |
 //! | [`measure`], [`findings`], [`report`], [`html`] | what it cost, what it comes to, and how it looks |
 //! | [`attack`] | attacks while an honest call runs |
-//! | [`link`], [`relay`] | an emulated network, pure and as a UDP relay |
+//! | [`link`], [`relay`], [`links`] | an emulated network, pure, as a UDP relay, and before each media address of a run |
 
 pub mod args;
 pub mod arrivals;
@@ -28,6 +28,7 @@ pub mod findings;
 pub mod flow;
 pub mod html;
 pub mod link;
+pub mod links;
 pub mod load;
 pub mod mark;
 pub mod measure;

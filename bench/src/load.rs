@@ -2,9 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -19,10 +18,10 @@ use crate::connection::CONNECT_TIMEOUT;
 use crate::events::EventLogs;
 use crate::findings::{Findings, Milestones, Usage, Window};
 use crate::flow::Flows;
+use crate::links::Links;
 use crate::measure::ProcessUsage;
 use crate::member::{Entrance, Member, Phase, RunContext};
 use crate::options::RunOptions;
-use crate::relay::Relay;
 use crate::report::{Percentiles, Sample};
 use crate::scenario::Scenario;
 use crate::sdp::CandidateRule;
@@ -49,7 +48,6 @@ pub struct Load {
     joins_from: Option<JoinsFrom>,
     samples: Vec<Sample>,
     opened: Option<(Instant, Usage)>,
-    link: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
 
 /// Where the joins that are counted by cost began.
@@ -88,8 +86,13 @@ impl Load {
         let (phase, phases) = watch::channel(Phase::Running);
         let publishing: u32 =
             scenario.groups.iter().filter(|group| group.publishes()).map(|group| group.count).sum();
-        let link = scenario.link.map(|link| link.relay(target.address, options.seed)).transpose()?;
-        let media_port = link.as_ref().map(|relay| relay.local_addr().port()).or(options.media_port);
+        let links = scenario.link.map(|link| Links::new(link, options.seed));
+        let linked = match (&links, &endpoints) {
+            // Simmer's media port is known; where others have theirs is told by their answers.
+            (Some(links), None) => Some(links.before(target.address)?.port()),
+            _ => None,
+        };
+        let media_port = linked.or(options.media_port);
         let context = Arc::new(RunContext {
             room: options.room.clone().unwrap_or_else(|| format!("bench-{:08x}", rand::random::<u32>())),
             key,
@@ -98,6 +101,7 @@ impl Load {
                 only: target.address.ip().is_loopback().then_some(target.address.ip()),
                 port: media_port,
             },
+            links,
             local_ip: target.local_ip()?,
             entrance: endpoints.map_or(Entrance::Session(target), Entrance::Http),
             threads: (0..threads)
@@ -129,7 +133,6 @@ impl Load {
             joins_from: None,
             samples: Vec::new(),
             opened: None,
-            link: link.map(run_link),
             options,
             context,
         })
@@ -268,10 +271,7 @@ impl Load {
         let threads = context.threads.len();
         let last: Vec<ThreadResult> =
             context.threads.into_iter().map(ClientThread::finish).collect::<Result<_>>()?;
-        if let Some((stop, thread)) = self.link {
-            stop.store(true, Ordering::Relaxed);
-            thread.join().map_err(|_| anyhow::anyhow!("the link panicked"))?;
-        }
+        context.links.map_or(Ok(()), Links::stop)?;
         let (window, results) = match windowed {
             Some((window, results)) => (Some(window), results),
             None => (None, last),
@@ -489,18 +489,6 @@ pub async fn play(scenario: Scenario, options: RunOptions) -> Result<Findings> {
     load.quiet();
     let windowed = load.close_window().await?;
     load.finish(windowed, interrupted).await
-}
-
-/// Runs the emulated link until it is told to stop.
-fn run_link(relay: Relay) -> (Arc<AtomicBool>, JoinHandle<()>) {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
-    let thread = std::thread::spawn(move || {
-        if let Err(error) = relay.run(&stopped) {
-            tracing::warn!("the link ended: {error:#}");
-        }
-    });
-    (stop, thread)
 }
 
 fn processors() -> usize {

@@ -14,6 +14,7 @@ use crate::client::{Client, ClientThread, Notice};
 use crate::connection::{Connection, ConnectionPlan};
 use crate::events::EventLogs;
 use crate::flow::Flows;
+use crate::links::Links;
 use crate::publisher::Publisher;
 use crate::scenario::{Group, Scenario};
 use crate::sdp::{CandidateRule, MediaSection, sections};
@@ -37,6 +38,8 @@ pub struct RunContext {
     pub seed: u64,
     /// Which of the server's candidates are used.
     pub candidates: CandidateRule,
+    /// The emulated networks, if there are any.
+    pub links: Option<Links>,
     /// Where media sockets are bound.
     pub local_ip: IpAddr,
     /// Drive the media.

@@ -138,6 +138,25 @@ impl CandidateRule {
     }
 }
 
+/// The description with the ports of its UDP candidates replaced.
+///
+/// # Errors
+/// What `port` says of an address.
+pub fn with_ports<E>(sdp: &str, mut port: impl FnMut(SocketAddr) -> Result<u16, E>) -> Result<String, E> {
+    let mut out = String::with_capacity(sdp.len());
+    for line in sdp.lines() {
+        // One line at a time, to have the address of each.
+        let (same, addresses) = CandidateRule { only: None, port: None }.apply(line);
+        match addresses.first() {
+            Some(address) => {
+                out.push_str(&CandidateRule { only: None, port: Some(port(*address)?) }.apply(line).0)
+            }
+            None => out.push_str(&same),
+        }
+    }
+    Ok(out)
+}
+
 /// The mid's header extension (RFC 8843 section 15.1).
 pub const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 /// The transport-wide number's header extension (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 2).
@@ -185,5 +204,15 @@ mod tests {
         assert!(!sdp.contains("192.0.2.7"));
         let (same, addresses) = CandidateRule { only: None, port: None }.apply(ANSWER);
         assert_eq!((same.as_str(), addresses.len()), (ANSWER, 2));
+        let (_, none) = CandidateRule { only: Some([10, 0, 0, 1].into()), port: None }.apply(ANSWER);
+        assert!(none.is_empty());
+        let complaint = CandidateRule { only: Some([10, 0, 0, 1].into()), port: None }.complaint(ANSWER);
+        assert!(
+            complaint.ends_with("at 10.0.0.1, where it was asked, but at 127.0.0.1:7443, 192.0.2.7:7443"),
+            "{complaint}"
+        );
+        let moved: Result<String, ()> =
+            with_ports(ANSWER, |address| Ok(address.port() + u16::from(address.ip() == local)));
+        assert_eq!(moved, Ok(ANSWER.replace("127.0.0.1 7443", "127.0.0.1 7444")));
     }
 }

@@ -184,6 +184,7 @@ impl Subscriber {
             content: None,
             content_since: None,
             verifier: StreamVerifier::new(kind, self.fps),
+            has_rtx: section.rtx_ssrc.is_some() || section.rtx_payload_type.is_some(),
             sequence: WireSequence::default(),
             seen: SeenWindow::default(),
             missing: BTreeMap::new(),
@@ -323,7 +324,9 @@ impl Subscriber {
                 return;
             }
         };
-        slot.note_arrival(now, sequence_number, packet.header.timestamp, retransmitted);
+        let asked = slot.note_arrival(now, sequence_number, packet.header.timestamp, retransmitted);
+        // Without a stream for it, what comes again comes as it was.
+        let retransmitted = retransmitted || (asked && !slot.has_rtx);
         let received = Received {
             sequence_number,
             timestamp: packet.header.timestamp,
@@ -474,6 +477,8 @@ struct Slot {
     content: Option<u32>,
     content_since: Option<Instant>,
     verifier: StreamVerifier,
+    /// Whether the server has a stream for what it sends again.
+    has_rtx: bool,
     sequence: WireSequence,
     seen: SeenWindow,
     missing: BTreeMap<u64, Missing>,
@@ -512,12 +517,19 @@ struct ReportState {
 }
 
 impl Slot {
-    fn note_arrival(&mut self, now: Instant, sequence_number: u16, timestamp: u32, retransmitted: bool) {
+    /// Notes a packet; whether it had been asked for.
+    fn note_arrival(
+        &mut self,
+        now: Instant,
+        sequence_number: u16,
+        timestamp: u32,
+        retransmitted: bool,
+    ) -> bool {
         let before = self.sequence.highest();
         let number = self.sequence.extend(sequence_number);
-        self.missing.remove(&number);
+        let asked = self.missing.remove(&number).is_some_and(|missing| missing.tries > 0);
         if self.seen.insert(number) == Seen::Before {
-            return;
+            return asked;
         }
         let clock = self.clock_rate() as f64;
         let report = &mut self.report;
@@ -537,6 +549,7 @@ impl Slot {
             let first = (before + 1).max(number.saturating_sub(MAX_MISSING));
             report_gap(&mut self.missing, first..number, now);
         }
+        asked
     }
 
     fn sealed_so_far(&self) -> (u64, u64) {

@@ -141,6 +141,7 @@ impl CallPlan {
             pauses: AtomicU64::new(0),
             complaints: AtomicU64::new(0),
             unended: Mutex::default(),
+            links: None,
         })
     }
 }

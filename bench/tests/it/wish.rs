@@ -118,3 +118,31 @@ async fn what_these_protocols_cannot_do_is_refused_before_anybody_comes() {
     let error = run(&words).await.expect_err("elsewhere");
     assert!(error.to_string().contains("--allow-remote"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scenarios_link_is_passed_both_ways() {
+    let site = Site::start().await;
+    let scenario = std::env::temp_dir().join(format!("simmer-wish-link-{}.toml", std::process::id()));
+    let text = r#"
+        name = "far"
+        duration_s = 2
+        link = { delay_ms = 10.0, loss_percent = 2.0 }
+        [[group]]
+        name = "creator"
+        count = 1
+        video = { bitrate = 1_500_000 }
+        [[group]]
+        name = "fan"
+        count = 2
+        sees = "all"
+    "#;
+    std::fs::write(&scenario, text).expect("a file");
+    let name = scenario.to_string_lossy().into_owned();
+    let report = run_at(&site, &["run", &name, "--max-loss", "1"]).await.expect("it measures");
+    std::fs::remove_file(&scenario).expect("the file");
+    assert!(report.is_met(), "{report}");
+    let video = report.video.as_ref().expect("video");
+    assert!(video.recovered > 0 && report.feedback.nacked > 0, "{report}");
+    assert!(report.latency_us.min >= 18_000.0, "up and down: {report}");
+    assert_eq!(site.opened_and_ended(), (3, 3));
+}
