@@ -1,6 +1,5 @@
 //! A client that receives: its slots, what it asks of the server, and what arrived.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,14 +13,18 @@ use rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_p
 
 use crate::arrivals::Arrivals;
 use crate::clock::Clock;
-use crate::connection::{Connection, WireSequence};
+use crate::connection::Connection;
 use crate::flow::{Flow, Flows};
 use crate::mark::Mark;
 use crate::routes::{Route, Routes};
 use crate::sdp::{MediaSection, sections};
 use crate::sealed::SealedHeader;
-use crate::source::{AUDIO_CLOCK, MediaKind, VIDEO_CLOCK};
-use crate::verify::{Received, Seen, SeenWindow, StreamCounts, StreamVerifier};
+use crate::source::MediaKind;
+use crate::verify::{Received, Seen, StreamCounts};
+
+mod slot;
+
+use slot::Slot;
 
 /// What the signaling said a slot shows: its mid, and the number of the publisher.
 pub type SlotContent = (String, Option<u32>);
@@ -177,26 +180,7 @@ impl Subscriber {
                 self.routes.announce(ssrc, Route { slot, retransmission });
             }
         }
-        self.slots.push(Slot {
-            mid: section.mid.clone(),
-            kind,
-            ssrc: section.ssrc,
-            content: None,
-            content_since: None,
-            verifier: StreamVerifier::new(kind, self.fps),
-            has_rtx: section.rtx_ssrc.is_some() || section.rtx_payload_type.is_some(),
-            sequence: WireSequence::default(),
-            seen: SeenWindow::default(),
-            missing: BTreeMap::new(),
-            whole: false,
-            window: None,
-            sealed: false,
-            sealed_window: (0, 0),
-            sealed_end: None,
-            clock: None,
-            offset_us: None,
-            report: ReportState::default(),
-        });
+        self.slots.push(Slot::new(kind, section, self.fps));
         Some(slot)
     }
 
@@ -468,177 +452,9 @@ impl Subscriber {
     }
 }
 
-#[derive(Debug)]
-struct Slot {
-    mid: String,
-    kind: MediaKind,
-    /// None until the first packet, where the server does not announce it.
-    ssrc: Option<u32>,
-    content: Option<u32>,
-    content_since: Option<Instant>,
-    verifier: StreamVerifier,
-    /// Whether the server has a stream for what it sends again.
-    has_rtx: bool,
-    sequence: WireSequence,
-    seen: SeenWindow,
-    missing: BTreeMap<u64, Missing>,
-    whole: bool,
-    /// The publisher shown since the window began, and what was measured before.
-    window: Option<(u32, u64)>,
-    /// Whether packets are not opened.
-    sealed: bool,
-    /// The highest number and the count of packets at the window's beginning, of one that is sealed.
-    sealed_window: (u64, u64),
-    /// The same at its end.
-    sealed_end: Option<(u64, u64)>,
-    /// The last sender report: its time in microseconds, and the RTP timestamp at that time.
-    clock: Option<(i64, u32)>,
-    /// What that clock shows more than the publisher's.
-    offset_us: Option<i64>,
-    report: ReportState,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Missing {
-    next: Instant,
-    tries: u8,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct ReportState {
-    first: Option<u64>,
-    received: u64,
-    expected_before: u64,
-    received_before: u64,
-    jitter: f64,
-    transit: Option<f64>,
-    last_sender_report: Option<(u32, Instant)>,
-    gave_up: bool,
-}
-
-impl Slot {
-    /// Notes a packet; whether it had been asked for.
-    fn note_arrival(
-        &mut self,
-        now: Instant,
-        sequence_number: u16,
-        timestamp: u32,
-        retransmitted: bool,
-    ) -> bool {
-        let before = self.sequence.highest();
-        let number = self.sequence.extend(sequence_number);
-        let asked = self.missing.remove(&number).is_some_and(|missing| missing.tries > 0);
-        if self.seen.insert(number) == Seen::Before {
-            return asked;
-        }
-        let clock = self.clock_rate() as f64;
-        let report = &mut self.report;
-        report.first.get_or_insert(number);
-        report.received += 1;
-        if !retransmitted {
-            // RFC 3550 section 6.4.1, interarrival jitter.
-            let transit = Clock::nanos(now) as f64 * 1e-9 * clock - f64::from(timestamp);
-            if let Some(last) = report.transit.replace(transit) {
-                report.jitter += ((transit - last).abs().min(clock) - report.jitter) / 16.0;
-            }
-        }
-        if let (MediaKind::Video, Some(before)) = (self.kind, before)
-            && number > before + 1
-        {
-            // Of a longer gap only the newest packets are asked for; the rest counts as lost.
-            let first = (before + 1).max(number.saturating_sub(MAX_MISSING));
-            report_gap(&mut self.missing, first..number, now);
-        }
-        asked
-    }
-
-    fn sealed_so_far(&self) -> (u64, u64) {
-        (self.sequence.highest().unwrap_or_default(), self.report.received)
-    }
-
-    fn clock_rate(&self) -> i64 {
-        match self.kind {
-            MediaKind::Video => VIDEO_CLOCK.cast_signed(),
-            MediaKind::Audio => AUDIO_CLOCK.cast_signed(),
-        }
-    }
-
-    fn next_nack(&self) -> Option<Instant> {
-        self.missing.values().map(|missing| missing.next).min()
-    }
-
-    /// The numbers to ask for now; what was asked for often enough is given up.
-    fn due_nacks(&mut self, now: Instant) -> Vec<u16> {
-        if self.missing.is_empty() {
-            return Vec::new();
-        }
-        let before = self.missing.len();
-        self.missing.retain(|_, missing| missing.tries < NACK_TRIES || missing.next > now);
-        self.report.gave_up |= self.missing.len() < before;
-        let mut numbers = Vec::new();
-        for (number, missing) in self.missing.iter_mut().filter(|(_, missing)| missing.next <= now) {
-            missing.tries += 1;
-            missing.next = now + NACK_AGAIN;
-            numbers.push(*number as u16);
-        }
-        numbers
-    }
-
-    /// Whether a decoder could not go on: nothing whole yet, or something given up.
-    fn is_blind(&self) -> bool {
-        !self.whole || self.report.gave_up
-    }
-
-    fn is_misdirected(&self, now: Instant, publisher: u32) -> bool {
-        let settled = |since: &Instant| now.saturating_duration_since(*since) >= SLOT_SETTLES;
-        self.content_since.as_ref().is_some_and(settled) && self.content != Some(publisher)
-    }
-
-    fn reception(&mut self, now: Instant) -> Option<ReceptionReport> {
-        let highest = self.sequence.highest()?;
-        let report = &mut self.report;
-        let expected = highest + 1 - report.first?;
-        let lost = expected.saturating_sub(report.received);
-        let expected_now = expected.saturating_sub(report.expected_before);
-        let lost_now = expected_now.saturating_sub(report.received - report.received_before);
-        report.expected_before = expected;
-        report.received_before = report.received;
-        let fraction = (lost_now * 256).checked_div(expected_now).unwrap_or(0).min(255) as u8;
-        let (last_sender_report, delay) = report.last_sender_report.map_or((0, 0), |(report, at)| {
-            let delay = now.saturating_duration_since(at).as_secs_f64() * 65_536.0;
-            (report, delay as u32)
-        });
-        Some(ReceptionReport {
-            ssrc: self.ssrc?,
-            fraction_lost: fraction,
-            total_lost: u32::try_from(lost).unwrap_or(u32::MAX).min(0x7f_ffff),
-            last_sequence_number: highest as u32 & 0xffff | ((highest >> 16) as u32).wrapping_sub(1) << 16,
-            jitter: report.jitter as u32,
-            last_sender_report,
-            delay,
-        })
-    }
-}
-
-fn report_gap(missing: &mut BTreeMap<u64, Missing>, gap: std::ops::Range<u64>, now: Instant) {
-    for number in gap {
-        missing.insert(number, Missing { next: now + NACK_AFTER, tries: 0 });
-        // The oldest go first, and count as lost.
-        if missing.len() > MAX_MISSING as usize {
-            missing.pop_first();
-        }
-    }
-}
-
 const OWN_SSRC: u32 = 1;
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const KEY_FRAME_PATIENCE: Duration = Duration::from_secs(1);
-const SLOT_SETTLES: Duration = Duration::from_secs(1);
-/// How long a packet may be overtaken before it is asked for.
-const NACK_AFTER: Duration = Duration::from_millis(10);
-const NACK_AGAIN: Duration = Duration::from_millis(100);
-const NACK_TRIES: u8 = 8;
-const MAX_MISSING: u64 = 512;
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,4 @@
+use super::slot::{NACK_AFTER, NACK_AGAIN, NACK_TRIES, SLOT_SETTLES};
 use super::*;
 use crate::source::{VideoConfig, VideoSource};
 
