@@ -13,7 +13,6 @@ use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rtc::peer_connection::state::RTCPeerConnectionState;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
 
 use crate::connection::{Connection, WireCounts};
 use crate::measure::ThreadCpu;
@@ -121,16 +120,6 @@ impl ClientThread {
         self.command(Command::Add(Box::new(client)));
     }
 
-    /// Whether that client's connection is lost is no news any more, from when this returns: the server is told to end it.
-    ///
-    /// # Errors
-    /// A thread that is gone.
-    pub async fn release(&self, client: usize) -> Result<()> {
-        let (reply, released) = oneshot::channel();
-        self.command(Command::Release(client, reply));
-        released.await.context("a client thread is gone")
-    }
-
     /// Closes that client; what it counted is kept.
     pub fn remove(&self, client: usize) {
         self.command(Command::Remove(client));
@@ -185,7 +174,6 @@ impl ClientThread {
 #[derive(Debug)]
 enum Command {
     Add(Box<Client>),
-    Release(usize, oneshot::Sender<()>),
     Remove(usize),
     Slots(usize, Vec<SlotContent>),
     Measure(bool),
@@ -304,13 +292,6 @@ impl ClientLoop {
             while let Ok(command) = self.commands.try_recv() {
                 match command {
                     Command::Add(client) => self.add(*client)?,
-                    Command::Release(id, reply) => {
-                        if let Some(driven) = self.clients.get_mut(&id) {
-                            driven.progress = Progress::Lost;
-                        }
-                        // Who asked may have gone.
-                        let _gone = reply.send(());
-                    }
                     Command::Remove(id) => {
                         if let Some(mut driven) = self.clients.remove(&id) {
                             driven.client.connection.close();

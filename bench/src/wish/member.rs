@@ -27,7 +27,6 @@ impl RunContext {
         let session = self.open_over_http(member, endpoints).await?;
         self.stay(member).await;
         // The session ends before its transport does: else there would be none left to end.
-        self.thread(member.id)?.release(member.id).await?;
         if let Err(error) = session.end().await {
             self.complaints.fetch_add(1, Ordering::Relaxed);
             let mut unended = self.unended.lock().unwrap_or_else(PoisonError::into_inner);

@@ -24,16 +24,18 @@ impl Site {
     pub(crate) async fn start() -> Self {
         let metrics = Metrics::new();
         let (events, told) = feed(&metrics);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let config = Config {
-            listen: address,
-            advertise: vec![address.ip()],
-            workers: 1,
-            limits: simmer_sfu::Limits::default(),
+        let (listener, core) = loop {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let listen = listener.local_addr().expect("an address");
+            let limits = simmer_sfu::Limits::default();
+            let config = Config { listen, advertise: vec![listen.ip()], workers: 1, limits };
+            let events = events.clone();
+            // Somebody's media socket may have that port.
+            if let Ok(core) = Sfu::start(config, Box::new(move |event| events.core(event))) {
+                break (listener, core);
+            }
         };
-        let core =
-            Sfu::start(config, Box::new(move |event| events.core(event))).expect("the same port for media");
+        let address = listener.local_addr().expect("an address");
         let media_core: Arc<dyn MediaCore> = Arc::new(core.clone());
         let config = RoomsConfig {
             limits: Arc::new(Limits::default()),

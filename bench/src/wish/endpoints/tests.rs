@@ -61,6 +61,12 @@ fn what_is_no_address_is_refused_with_the_reason() {
 fn a_token_is_given_signed_or_left_out() {
     let bearer = |words: &[&str]| endpoints(&[&BOTH, words].concat()).bearer("r", 3, "fan").expect("a token");
     assert_eq!(bearer(&["--bearer", "{room}-{member}"]).as_deref(), Some("r-3"));
+    let given = endpoints(&[&BOTH[..], &["--bearer", "{room}"]].concat());
+    assert_eq!(
+        given.bearer("{member}", 3, "fan").expect("a token").as_deref(),
+        Some("{member}"),
+        "a name is left as it is"
+    );
     assert_eq!(bearer(&["--bearer", ""]), None);
     let signed = bearer(&[]).expect("a signed one");
     assert_eq!(signed.split('.').count(), 3, "{signed}");
