@@ -36,10 +36,6 @@ impl Endpoints {
     /// An address that is none, or one that is not `http://`.
     pub fn new(options: &RunOptions, key: &str) -> Result<Option<Self>> {
         if options.whip.is_none() && options.whep.is_none() {
-            ensure!(
-                options.bearer.is_none(),
-                "--bearer is for --whip and --whep; elsewhere --key signs tokens"
-            );
             return Ok(None);
         }
         let template = |text: &Option<String>, option: &'static str| {

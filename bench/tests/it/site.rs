@@ -24,16 +24,19 @@ impl Site {
     pub(crate) async fn start() -> Self {
         let metrics = Metrics::new();
         let (events, told) = feed(&metrics);
+        let mut attempts = 0;
         let (listener, core) = loop {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let listen = listener.local_addr().expect("an address");
             let limits = simmer_sfu::Limits::default();
             let config = Config { listen, advertise: vec![listen.ip()], workers: 1, limits };
             let events = events.clone();
-            // Somebody's media socket may have that port.
-            if let Ok(core) = Sfu::start(config, Box::new(move |event| events.core(event))) {
-                break (listener, core);
+            match Sfu::start(config, Box::new(move |event| events.core(event))) {
+                Ok(core) => break (listener, core),
+                // Somebody's media socket may have that port.
+                Err(error) => assert!(attempts < 16, "{error}"),
             }
+            attempts += 1;
         };
         let address = listener.local_addr().expect("an address");
         let media_core: Arc<dyn MediaCore> = Arc::new(core.clone());

@@ -54,7 +54,16 @@ fn what_is_no_address_is_refused_with_the_reason() {
         assert!(error.starts_with("--whip: ") && error.contains(reason), "{error}");
     }
     assert!(Endpoints::new(&options(&[]), "the key").expect("no address").is_none());
-    assert!(Endpoints::new(&options(&["--bearer", "x"]), "the key").is_err());
+    let both = [
+        "simmer-bench",
+        "run",
+        "broadcast",
+        "--url",
+        "http://127.0.0.1:1",
+        "--whip",
+        "http://127.0.0.1:1/whip",
+    ];
+    assert!(Cli::try_parse_from(both).is_err(), "two servers");
 }
 
 #[test]
