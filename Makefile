@@ -42,11 +42,12 @@ metrics-check:
 	$(CARGO) build -p simmer-signaling --locked
 	.ci/check-metrics "$(abspath $(TARGET))/debug/simmer" "$(abspath $(TARGET))/tools"
 
-# aiortc, which nobody here wrote, publishes over WHIP and plays over WHEP.
+# aiortc, which nobody here wrote, publishes over WHIP and plays over WHEP; then it is the server that the load tester drives.
 interop:
 	.ci/install build interop
-	$(CARGO) build -p simmer-signaling --locked
+	$(CARGO) build -p simmer-signaling -p simmer-bench --locked
 	SIMMER_BIN="$(abspath $(TARGET))/debug/simmer" "$(abspath $(TARGET))/interop/bin/python" signaling/tests/interop/whip.py
+	SIMMER_BENCH_BIN="$(abspath $(TARGET))/debug/simmer-bench" "$(abspath $(TARGET))/interop/bin/python" bench/tests/interop/whep.py
 
 browser:
 	.ci/install build node media browser

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
+use url::Url;
 
 use crate::link::{BurstLoss, LinkConfig};
 use crate::objectives::Limits;
 use crate::options::RunOptions;
 use crate::scenario::{Group, Scenario, Share, Video};
 
-/// Virtual users for a Simmer server, and the network between.
+/// Virtual users for a Simmer server, or any that speaks WHIP and WHEP, and the network between.
 #[derive(Debug, Parser)]
 #[command(name = "simmer-bench", version, about)]
 pub struct Cli {
@@ -330,6 +331,16 @@ impl Target {
             bail!("{url} is not on this machine; --allow-remote allows that");
         }
         Ok(Self { address, authority: authority.to_owned() })
+    }
+
+    /// The server that is meant by an address with a path.
+    ///
+    /// # Errors
+    /// As [`Target::resolve`].
+    pub fn of(url: &Url, allow_remote: bool) -> Result<Self> {
+        let host = url.host_str().context("the URL must name a host")?;
+        let port = url.port_or_known_default().unwrap_or(80);
+        Self::resolve(&format!("http://{host}:{port}"), allow_remote)
     }
 
     /// Where a client's media socket must be to reach the server.

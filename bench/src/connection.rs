@@ -51,6 +51,8 @@ pub struct ConnectionPlan {
     pub feedback: bool,
     /// Media that comes is not opened: only headers are read.
     pub sealed: bool,
+    /// No data channel is offered.
+    pub media_only: bool,
 }
 
 /// What a connection counted on its socket.
@@ -103,13 +105,15 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// A connection on a free port of `local`, as planned, with the data channel `room`.
+    /// A connection on a free port of `local`, as planned, with the data channel `room` unless it is for media only.
     ///
     /// # Errors
     /// What the socket or the stack says.
     pub fn new(now: Instant, local: IpAddr, plan: &ConnectionPlan) -> Result<Self> {
         let mut connection = Self::build(now, local, plan, false)?;
-        connection.pc.create_data_channel("room", None)?;
+        if !plan.media_only {
+            connection.pc.create_data_channel("room", None)?;
+        }
         Ok(connection)
     }
 
@@ -178,12 +182,9 @@ impl Connection {
     /// # Errors
     /// An answer without a candidate that `rule` lets through, or one the stack does not take.
     pub fn accept(&mut self, now: Instant, answer: &str, rule: &CandidateRule) -> Result<()> {
-        let (answer, candidates) = rule.apply(answer);
-        ensure!(
-            !candidates.is_empty(),
-            "the server's answer has no UDP candidate at {}",
-            rule.only.map_or_else(|| "any address".to_owned(), |ip| ip.to_string())
-        );
+        let (allowed, candidates) = rule.apply(answer);
+        ensure!(!candidates.is_empty(), rule.complaint(answer));
+        let answer = allowed;
         self.transport_extension = sections(&answer).iter().find_map(|section| section.transport_extension);
         self.pc.set_remote_description(now, RTCSessionDescription::answer(answer)?)?;
         self.deadline = Some(now);

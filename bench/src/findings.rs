@@ -110,6 +110,8 @@ pub struct Findings {
     pub pauses: u64,
     /// Refusals and media losses.
     pub complaints: u64,
+    /// Why sessions over HTTP could not be ended.
+    pub unended: Vec<String>,
     /// What members were told of their rooms.
     pub events: Heard,
     /// What was seen second by second.
@@ -130,7 +132,9 @@ impl Findings {
             tool: "simmer-bench",
             version: env!("CARGO_PKG_VERSION"),
             config: RunConfig {
-                url: self.options.url.clone(),
+                url: self.options.address().to_owned(),
+                whip: self.options.whip.clone(),
+                whep: self.options.whep.clone(),
                 room: self.room.clone(),
                 threads: self.threads,
                 media_port: self.options.media_port,
@@ -180,6 +184,7 @@ impl Findings {
         };
         report.objectives = self.options.limits.or(self.scenario.objectives).judge(&report);
         report.warnings = warnings(&report);
+        report.warnings.extend(unended(&self.unended));
         report
     }
 
@@ -365,6 +370,12 @@ fn warnings(report: &Report) -> Vec<String> {
         warnings.push("the run ended before anything was measured".to_owned());
     }
     warnings
+}
+
+/// A server that keeps sessions whose members are gone soon has no room for others.
+fn unended(told: &[String]) -> Option<String> {
+    let first = told.first()?;
+    Some(format!("sessions that could not be ended: {}, the first since {first}", told.len()))
 }
 
 fn histogram(values: impl Iterator<Item = u64>) -> Histogram<u64> {

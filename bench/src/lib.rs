@@ -1,4 +1,4 @@
-//! Virtual users for a Simmer server: they publish media that says what it is, subscribe to it, and verify what
+//! Virtual users for a Simmer server, or any that speaks WHIP and WHEP: they publish media that says what it is, subscribe to it, and verify what
 //! arrives.
 //!
 //! | module | what it is |
@@ -7,14 +7,15 @@
 //! | [`verify`] | the check of one received stream |
 //! | [`connection`], [`tap`], [`sealed`], [`sdp`] | a peer connection on a socket of its own |
 //! | [`arrivals`] | transport-wide feedback |
-//! | [`publisher`], [`subscriber`], [`client`] | what clients do, and the threads that drive them |
+//! | [`publisher`], [`subscriber`], [`routes`], [`client`] | what clients do, and the threads that drive them |
 //! | [`scenario`], [`options`], [`objectives`] | what is played, how, and what must be achieved |
-//! | [`signaling`], [`member`], [`load`] | sessions with the server, and the run they make |
+//! | [`signaling`], [`wish`] | sessions with the server: Simmer's own protocol; WHIP and WHEP |
+//! | [`member`], [`load`] | a member's life, and the run they make |
 //! | [`ramp`] | the search for the saturation point |
 //! | [`events`] | whether all members of a room are told the same |
 //! | [`measure`], [`findings`], [`report`], [`html`] | what it cost, what it comes to, and how it looks |
 //! | [`attack`] | attacks while an honest call runs |
-//! | [`link`], [`relay`] | an emulated network, pure and as a UDP relay |
+//! | [`link`], [`relay`], [`links`] | an emulated network, pure, as a UDP relay, and before each media address of a run |
 
 pub mod args;
 pub mod arrivals;
@@ -27,6 +28,7 @@ pub mod findings;
 pub mod flow;
 pub mod html;
 pub mod link;
+pub mod links;
 pub mod load;
 pub mod mark;
 pub mod measure;
@@ -37,6 +39,7 @@ pub mod publisher;
 pub mod ramp;
 pub mod relay;
 pub mod report;
+pub mod routes;
 pub mod scenario;
 pub mod sdp;
 pub mod sealed;
@@ -45,3 +48,4 @@ pub mod source;
 pub mod subscriber;
 pub mod tap;
 pub mod verify;
+pub mod wish;

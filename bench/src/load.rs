@@ -2,9 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -19,13 +18,14 @@ use crate::connection::CONNECT_TIMEOUT;
 use crate::events::EventLogs;
 use crate::findings::{Findings, Milestones, Usage, Window};
 use crate::flow::Flows;
+use crate::links::Links;
 use crate::measure::ProcessUsage;
-use crate::member::{Member, Phase, RunContext};
+use crate::member::{Entrance, Member, Phase, RunContext};
 use crate::options::RunOptions;
-use crate::relay::Relay;
 use crate::report::{Percentiles, Sample};
 use crate::scenario::Scenario;
 use crate::sdp::CandidateRule;
+use crate::wish::endpoints::Endpoints;
 
 /// A scenario's members and what is known of them.
 pub struct Load {
@@ -39,7 +39,8 @@ pub struct Load {
     milestones: BTreeMap<usize, Milestones>,
     failures: Vec<String>,
     coming: BinaryHeap<Reverse<(Instant, usize, u32)>>,
-    publishers: u32,
+    /// The numbers of each room's publishers, in the order in which they came.
+    publishers: BTreeMap<u32, Vec<u32>>,
     live_publishers: BTreeMap<u32, u32>,
     present: u64,
     received: Arc<AtomicU64>,
@@ -47,7 +48,6 @@ pub struct Load {
     joins_from: Option<JoinsFrom>,
     samples: Vec<Sample>,
     opened: Option<(Instant, Usage)>,
-    link: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
 
 /// Where the joins that are counted by cost began.
@@ -65,27 +65,45 @@ impl Load {
     /// Client threads and nobody yet. There is room for the publishers of `rooms` rooms.
     ///
     /// # Errors
-    /// A server that is not allowed, not there, or whose process is not.
-    pub fn new(scenario: Scenario, options: RunOptions, rooms: u32) -> Result<Self> {
-        let target = Target::resolve(&options.url, options.allow_remote)?;
+    /// A server that is not allowed, not there, or whose process is not; a scenario that its protocol has no way to play.
+    pub fn new(mut scenario: Scenario, options: RunOptions, rooms: u32) -> Result<Self> {
+        let key = options.key.clone().unwrap_or_else(|| SAMPLE_KEY.to_owned());
+        let endpoints = Endpoints::new(&options, &key)?;
+        let target = match &endpoints {
+            None => Target::resolve(&options.url, options.allow_remote)?,
+            Some(endpoints) => {
+                endpoints.check(&scenario, rooms)?;
+                if let Some(limit) = options.limits.of_session() {
+                    bail!("{limit} is of what Simmer's own protocol tells, and WHIP and WHEP do not");
+                }
+                scenario.objectives = scenario.objectives.of_media();
+                Target::of(&endpoints.sample()?, options.allow_remote)?
+            }
+        };
         let threads = options.threads.unwrap_or_else(|| processors() / 2).max(1);
         let received = Arc::new(AtomicU64::new(0));
         let (notices, notice_inbox) = mpsc::unbounded_channel();
         let (phase, phases) = watch::channel(Phase::Running);
         let publishing: u32 =
             scenario.groups.iter().filter(|group| group.publishes()).map(|group| group.count).sum();
-        let link = scenario.link.map(|link| link.relay(target.address, options.seed)).transpose()?;
-        let media_port = link.as_ref().map(|relay| relay.local_addr().port()).or(options.media_port);
+        let links = scenario.link.map(|link| Links::new(link, options.seed));
+        let linked = match (&links, &endpoints) {
+            // Simmer's media port is known; where others have theirs is told by their answers.
+            (Some(links), None) => Some(links.before(target.address)?.port()),
+            _ => None,
+        };
+        let media_port = linked.or(options.media_port);
         let context = Arc::new(RunContext {
             room: options.room.clone().unwrap_or_else(|| format!("bench-{:08x}", rand::random::<u32>())),
-            key: options.key.clone().unwrap_or_else(|| SAMPLE_KEY.to_owned()),
+            key,
             seed: options.seed,
             candidates: CandidateRule {
                 only: target.address.ip().is_loopback().then_some(target.address.ip()),
                 port: media_port,
             },
+            links,
             local_ip: target.local_ip()?,
-            target,
+            entrance: endpoints.map_or(Entrance::Session(target), Entrance::Http),
             threads: (0..threads)
                 .map(|index| ClientThread::spawn(index, received.clone()))
                 .collect::<Result<_>>()?,
@@ -96,6 +114,7 @@ impl Load {
             slot_updates: AtomicU64::new(0),
             pauses: AtomicU64::new(0),
             complaints: AtomicU64::new(0),
+            unended: Mutex::default(),
             scenario,
         });
         Ok(Self {
@@ -106,7 +125,7 @@ impl Load {
             milestones: BTreeMap::new(),
             failures: Vec::new(),
             coming: BinaryHeap::new(),
-            publishers: 0,
+            publishers: BTreeMap::new(),
             live_publishers: BTreeMap::new(),
             present: 0,
             received,
@@ -114,7 +133,6 @@ impl Load {
             joins_from: None,
             samples: Vec::new(),
             opened: None,
-            link: link.map(run_link),
             options,
             context,
         })
@@ -245,21 +263,23 @@ impl Load {
         self.context.events.settle();
         let _none_left = self.phase.send(Phase::Stopped);
         let leaving = async { while self.sessions.join_next().await.is_some() {} };
-        let _in_time = tokio::time::timeout(LEAVE_TIMEOUT, leaving).await;
+        let in_time = tokio::time::timeout(LEAVE_TIMEOUT, leaving).await.is_ok();
+        let late = if in_time { 0 } else { self.sessions.len() };
         self.sessions.shutdown().await;
         self.bar.finish_and_clear();
         let Ok(context) = Arc::try_unwrap(self.context) else { bail!("a session outlived the run") };
         let threads = context.threads.len();
         let last: Vec<ThreadResult> =
             context.threads.into_iter().map(ClientThread::finish).collect::<Result<_>>()?;
-        if let Some((stop, thread)) = self.link {
-            stop.store(true, Ordering::Relaxed);
-            thread.join().map_err(|_| anyhow::anyhow!("the link panicked"))?;
-        }
+        context.links.map_or(Ok(()), Links::stop)?;
         let (window, results) = match windowed {
             Some((window, results)) => (Some(window), results),
             None => (None, last),
         };
+        let mut unended = context.unended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if matches!(context.entrance, Entrance::Http(_)) {
+            unended.extend((0..late).map(|_| format!("it took more than {LEAVE_TIMEOUT:?}")));
+        }
         Ok(Findings {
             scenario: context.scenario,
             options: self.options,
@@ -275,6 +295,7 @@ impl Load {
             slot_updates: context.slot_updates.into_inner(),
             pauses: context.pauses.into_inner(),
             complaints: context.complaints.into_inner(),
+            unended,
             events: context.events.counts(),
             samples: self.samples,
         })
@@ -297,12 +318,16 @@ impl Load {
 
     fn start(&mut self, group: usize, room: u32) {
         let Some(plan) = self.context.scenario.groups.get(group) else { return };
-        let publisher = plan.publishes().then(|| {
-            self.publishers += 1;
-            self.publishers - 1
-        });
+        let number: usize = self.publishers.values().map(Vec::len).sum();
+        let in_room = self.publishers.entry(room).or_default();
+        let (publisher, watched) = match plan.publishes() {
+            true => (u32::try_from(number).ok(), None),
+            false => (None, in_room.first().copied()),
+        };
+        let place = publisher.map_or(0, |_| in_room.len() as u32);
+        in_room.extend(publisher);
         let stay = plan.stay_s.map(Duration::from_secs_f64);
-        let member = Member { id: self.milestones.len(), group, room, publisher, stay };
+        let member = Member { id: self.milestones.len(), group, room, publisher, place, watched, stay };
         let alone = self.live_publishers.get(&room).is_none_or(|live| *live == 0);
         let milestones =
             Milestones { member: Some(member), began: Some(Instant::now()), alone, ..Milestones::default() };
@@ -464,18 +489,6 @@ pub async fn play(scenario: Scenario, options: RunOptions) -> Result<Findings> {
     load.quiet();
     let windowed = load.close_window().await?;
     load.finish(windowed, interrupted).await
-}
-
-/// Runs the emulated link until it is told to stop.
-fn run_link(relay: Relay) -> (Arc<AtomicBool>, JoinHandle<()>) {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
-    let thread = std::thread::spawn(move || {
-        if let Err(error) = relay.run(&stopped) {
-            tracing::warn!("the link ended: {error:#}");
-        }
-    });
-    (stop, thread)
 }
 
 fn processors() -> usize {

@@ -1,8 +1,8 @@
 //! One member of a run: its session, from hello to leave, and the hand-over to a media thread.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -14,20 +14,22 @@ use crate::client::{Client, ClientThread, Notice};
 use crate::connection::{Connection, ConnectionPlan};
 use crate::events::EventLogs;
 use crate::flow::Flows;
+use crate::links::Links;
 use crate::publisher::Publisher;
 use crate::scenario::{Group, Scenario};
 use crate::sdp::{CandidateRule, MediaSection, sections};
 use crate::signaling::{PUBLISHER_NAME, Picks, Session, Update, token};
 use crate::source::{MediaKind, VideoConfig};
 use crate::subscriber::Subscriber;
+use crate::wish::endpoints::Endpoints;
 
 /// What all members of a run share.
 #[derive(Debug)]
 pub struct RunContext {
     /// What is played.
     pub scenario: Scenario,
-    /// The server.
-    pub target: Target,
+    /// Where members come in.
+    pub entrance: Entrance,
     /// The room, or the beginning of the rooms' names.
     pub room: String,
     /// Signs tokens.
@@ -36,6 +38,8 @@ pub struct RunContext {
     pub seed: u64,
     /// Which of the server's candidates are used.
     pub candidates: CandidateRule,
+    /// The emulated networks, if there are any.
+    pub links: Option<Links>,
     /// Where media sockets are bound.
     pub local_ip: IpAddr,
     /// Drive the media.
@@ -54,6 +58,17 @@ pub struct RunContext {
     pub pauses: AtomicU64,
     /// Counts refusals and media losses.
     pub complaints: AtomicU64,
+    /// Why sessions over HTTP could not be ended.
+    pub unended: Mutex<Vec<String>>,
+}
+
+/// Where members come in, and by which protocol.
+#[derive(Clone, Debug)]
+pub enum Entrance {
+    /// Simmer's own, on a WebSocket.
+    Session(Target),
+    /// WHIP and WHEP.
+    Http(Endpoints),
 }
 
 /// How far a run is, for its members.
@@ -78,6 +93,10 @@ pub struct Member {
     pub room: u32,
     /// Its number among those who publish, if it does.
     pub publisher: Option<u32>,
+    /// Its place among its room's publishers, if it publishes; else 0, the place of the first.
+    pub place: u32,
+    /// The number of its room's first publisher, if it publishes nothing itself and there is one.
+    pub watched: Option<u32>,
     /// How long it stays; without it, to the end.
     pub stay: Option<Duration>,
 }
@@ -104,14 +123,26 @@ impl RunContext {
         if self.scenario.rooms == 1 { self.room.clone() } else { format!("{}-{room}", self.room) }
     }
 
+    /// The identity in the member's token.
+    pub fn identity(&self, member: &Member) -> String {
+        self.name(member).replace(' ', "-")
+    }
+
     /// A member's whole life; ends when its time is over, or the run is.
     ///
     /// # Errors
     /// Whatever ends it before.
     pub async fn session(&self, member: &Member) -> Result<()> {
+        match &self.entrance {
+            Entrance::Session(target) => self.session_in_room(member, target).await,
+            Entrance::Http(endpoints) => self.session_over_http(member, endpoints).await,
+        }
+    }
+
+    async fn session_in_room(&self, member: &Member, target: &Target) -> Result<()> {
         let (group, name) = (self.group(member)?, self.name(member));
-        let token = token(&self.key, &self.room_name(member.room), &name.replace(' ', "-"))?;
-        let mut session = Session::open(&self.target, &token, &name).await?;
+        let token = token(&self.key, &self.room_name(member.room), &self.identity(member))?;
+        let mut session = Session::open(target, &token, &name).await?;
         session.compare_events(self.events.clone(), member.room);
         let negotiated =
             tokio::time::timeout(ANSWER_TIMEOUT, self.negotiate(member, group, &mut session)).await;
@@ -221,7 +252,7 @@ impl RunContext {
         Ok(())
     }
 
-    fn publisher(&self, number: u32, group: &Group) -> Publisher {
+    pub(crate) fn publisher(&self, number: u32, group: &Group) -> Publisher {
         let config = VideoConfig {
             publisher: number,
             bitrate_bps: group.video.map_or(0, |video| video.bitrate),
@@ -249,12 +280,12 @@ impl RunContext {
         Ok(())
     }
 
-    fn tell(&self, id: usize, notice: Notice) {
+    pub(crate) fn tell(&self, id: usize, notice: Notice) {
         // Nobody listens any more when the run is over.
         let _over = self.notices.send((id, notice));
     }
 
-    fn thread(&self, id: usize) -> Result<&ClientThread> {
+    pub(crate) fn thread(&self, id: usize) -> Result<&ClientThread> {
         self.threads.get(id % self.threads.len().max(1)).context("there are no client threads")
     }
 }
@@ -266,7 +297,7 @@ async fn until(at: Option<tokio::time::Instant>) {
 }
 
 /// Also when the run is gone without a word.
-async fn until_stopped(phase: &mut watch::Receiver<Phase>) {
+pub(crate) async fn until_stopped(phase: &mut watch::Receiver<Phase>) {
     let _gone = phase.wait_for(|phase| *phase == Phase::Stopped).await.is_err();
 }
 

@@ -84,6 +84,22 @@ impl Limits {
         }
     }
 
+    /// The first limit of what only Simmer's own protocol tells, by its name.
+    pub fn of_session(&self) -> Option<&'static str> {
+        let named = [
+            ("max_pauses", self.max_pauses),
+            ("max_events_amiss", self.max_events_amiss),
+            ("max_event_p99_ms", self.max_event_p99_ms),
+        ];
+        named.into_iter().find_map(|(name, limit)| limit.map(|_| name))
+    }
+
+    /// These limits without such.
+    #[must_use]
+    pub fn of_media(self) -> Self {
+        Self { max_pauses: None, max_events_amiss: None, max_event_p99_ms: None, ..self }
+    }
+
     /// Every limit with what the run came to. A run that verifies nothing is a failed one, whatever was asked
     /// for: the first five always hold.
     pub fn judge(&self, report: &Report) -> Vec<Objective> {
@@ -106,7 +122,9 @@ impl Limits {
         ];
         // Loss is of what was sent: where lines are wide, all of it must be.
         let narrow = report.config.scenario.link.is_some_and(|link| link.rate.is_some());
-        if !narrow && self.max_pauses.is_none() {
+        // Over HTTP nobody is told of it.
+        let told = report.config.whip.is_none() && report.config.whep.is_none();
+        if told && !narrow && self.max_pauses.is_none() {
             objectives.push(Objective::always("pictures held back", report.feedback.pauses as f64));
         }
         // What was to be judged and could not be measured is missed.

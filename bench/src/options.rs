@@ -9,9 +9,20 @@ use crate::objectives::Limits;
 /// The server, the bench's own ways, and what must be achieved.
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
-    /// The server.
+    /// The server, which speaks Simmer's protocol.
     #[arg(long, default_value = "http://127.0.0.1:7443")]
     pub url: String,
+    /// Publishes by WHIP at this address, in place of --url; {room} and {member} in it are filled in, the latter with the
+    /// publisher's place in its room, from 0.
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    pub whip: Option<String>,
+    /// Watches by WHEP at this address, in place of --url; {room} and {member} (of who is watched) are filled in.
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    pub whep: Option<String>,
+    /// The bearer token for --whip and --whep, with {room} and {member} filled in; an empty one for none. By default tokens are
+    /// signed with --key.
+    #[arg(long, value_name = "TOKEN", env = "SIMMER_BENCH_BEARER", hide_env_values = true)]
+    pub bearer: Option<String>,
     /// Measures that process as the server; it must run on this machine.
     #[arg(long)]
     pub server_pid: Option<u32>,
@@ -45,4 +56,11 @@ pub struct RunOptions {
     /// What must be achieved, before what the scenario says.
     #[command(flatten, next_help_heading = "Objectives")]
     pub limits: Limits,
+}
+
+impl RunOptions {
+    /// The address that members watch at, or publish at where nobody watches.
+    pub fn address(&self) -> &str {
+        self.whep.as_ref().or(self.whip.as_ref()).unwrap_or(&self.url)
+    }
 }

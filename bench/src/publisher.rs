@@ -232,6 +232,8 @@ struct RtpStream {
     packets: u32,
     octets: u32,
     clock: u64,
+    /// Whether packets are kept to be sent again.
+    repairs: bool,
     /// The last packet's timestamp, and its moment.
     last: Option<(u32, Instant)>,
     history: VecDeque<rtp::Packet>,
@@ -249,8 +251,9 @@ impl RtpStream {
             packets: 0,
             octets: 0,
             clock,
+            repairs: clock == VIDEO_CLOCK,
             last: None,
-            history: VecDeque::with_capacity(HISTORY),
+            history: VecDeque::new(),
         }
     }
 
@@ -282,7 +285,7 @@ impl RtpStream {
             debug_assert!(refused.is_ok(), "a mid fits a header extension");
         }
         let packet = rtp::Packet { header, payload: packet.payload };
-        if self.rtx_payload_type.is_some() {
+        if self.repairs {
             // What is older than the last `HISTORY` packets is forgotten; `nacked` less `retransmitted` counts it.
             if self.history.len() == HISTORY {
                 self.history.pop_front();
@@ -292,11 +295,11 @@ impl RtpStream {
         packet
     }
 
-    /// The packet again, in the retransmission stream (RFC 4588 section 4).
+    /// The packet again, in the retransmission stream (RFC 4588 section 4), or as it was where none was agreed on.
     fn retransmission(&mut self, sequence_number: u16) -> Option<rtp::Packet> {
-        let payload_type = self.rtx_payload_type?;
         let oldest = self.history.front()?.header.sequence_number;
         let original = self.history.get(usize::from(sequence_number.wrapping_sub(oldest)))?;
+        let Some(payload_type) = self.rtx_payload_type else { return Some(original.clone()) };
         let mut payload = BytesMut::with_capacity(2 + original.payload.len());
         payload.put_u16(sequence_number);
         payload.extend_from_slice(&original.payload);
@@ -364,5 +367,12 @@ mod tests {
         assert!(stream.retransmission(14).is_none(), "not sent yet");
         (0..HISTORY as u64).for_each(|number| drop(stream.packet(packet(number))));
         assert!(stream.retransmission(4).is_none(), "forgotten");
+        stream.rtx_payload_type = None;
+        let last = stream.packet(packet(5000));
+        let again = stream.retransmission(last.header.sequence_number).expect("it is still there");
+        assert_eq!(again, last, "as it was, where there is no retransmission stream");
+        let mut sound = RtpStream::new(18, 0, AUDIO_CLOCK);
+        sound.packet(packet(1));
+        assert!(sound.retransmission(0).is_none(), "nothing is kept of sound");
     }
 }

@@ -57,6 +57,10 @@ pub struct Report {
 #[allow(missing_docs, reason = "the command line's words")]
 pub struct RunConfig {
     pub url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whep: Option<String>,
     pub room: String,
     pub threads: usize,
     pub media_port: Option<u16>,
@@ -73,13 +77,13 @@ pub struct Joins {
     pub joined: u64,
     /// Members that did not come, or did not stay.
     pub failed: u64,
-    /// From opening the WebSocket to that, in milliseconds; who came before anybody sent is left out.
+    /// From beginning to open the session to that, in milliseconds; who came before anybody sent is left out.
     pub join_ms: Percentiles,
     /// From sending the offer to the connected transport, in milliseconds.
     pub connect_ms: Percentiles,
-    /// From sending the view to the first whole key frame, in milliseconds.
+    /// From sending the view, which is the offer over HTTP, to the first whole key frame, in milliseconds.
     pub first_frame_ms: Percentiles,
-    /// From opening the WebSocket to everything there is to see and hear, in milliseconds.
+    /// From beginning to open the session to everything there is to see and hear, in milliseconds.
     pub complete_ms: Percentiles,
     /// Why the others did not, at most ten.
     pub failures: Vec<String>,

@@ -122,6 +122,39 @@ impl CandidateRule {
         }
         (out, addresses)
     }
+
+    /// What to say of a description of which no candidate stays.
+    pub fn complaint(&self, sdp: &str) -> String {
+        let (_, elsewhere) = Self { only: None, port: None }.apply(sdp);
+        let place = self.only.map_or_else(|| "any address".to_owned(), |ip| ip.to_string());
+        let elsewhere: Vec<String> = elsewhere.iter().map(SocketAddr::to_string).collect();
+        match elsewhere.is_empty() {
+            true => format!("the server's answer has no UDP candidate at {place}"),
+            false => format!(
+                "the server's answer has no UDP candidate at {place}, where it was asked, but at {}",
+                elsewhere.join(", ")
+            ),
+        }
+    }
+}
+
+/// The description with the ports of its UDP candidates replaced.
+///
+/// # Errors
+/// What `port` says of an address.
+pub fn with_ports<E>(sdp: &str, mut port: impl FnMut(SocketAddr) -> Result<u16, E>) -> Result<String, E> {
+    let mut out = String::with_capacity(sdp.len());
+    for line in sdp.lines() {
+        // One line at a time, to have the address of each.
+        let (same, addresses) = CandidateRule { only: None, port: None }.apply(line);
+        match addresses.first() {
+            Some(address) => {
+                out.push_str(&CandidateRule { only: None, port: Some(port(*address)?) }.apply(line).0)
+            }
+            None => out.push_str(&same),
+        }
+    }
+    Ok(out)
 }
 
 /// The mid's header extension (RFC 8843 section 15.1).
@@ -171,5 +204,15 @@ mod tests {
         assert!(!sdp.contains("192.0.2.7"));
         let (same, addresses) = CandidateRule { only: None, port: None }.apply(ANSWER);
         assert_eq!((same.as_str(), addresses.len()), (ANSWER, 2));
+        let (_, none) = CandidateRule { only: Some([10, 0, 0, 1].into()), port: None }.apply(ANSWER);
+        assert!(none.is_empty());
+        let complaint = CandidateRule { only: Some([10, 0, 0, 1].into()), port: None }.complaint(ANSWER);
+        assert!(
+            complaint.ends_with("at 10.0.0.1, where it was asked, but at 127.0.0.1:7443, 192.0.2.7:7443"),
+            "{complaint}"
+        );
+        let moved: Result<String, ()> =
+            with_ports(ANSWER, |address| Ok(address.port() + u16::from(address.ip() == local)));
+        assert_eq!(moved, Ok(ANSWER.replace("127.0.0.1 7443", "127.0.0.1 7444")));
     }
 }

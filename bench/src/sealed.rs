@@ -5,6 +5,8 @@
 pub struct SealedHeader {
     /// The stream.
     pub ssrc: u32,
+    /// The payload type.
+    pub payload_type: u8,
     /// The RTP sequence number.
     pub sequence_number: u16,
     /// The transport-wide number, if it has one.
@@ -23,6 +25,7 @@ impl SealedHeader {
         let transport_number = extension.filter(|_| first & 0x10 != 0).and_then(|id| number_in(rest, id));
         Some(Self {
             ssrc: u32::from_be_bytes([*a, *b, *c, *d]),
+            payload_type: second & 0x7f,
             sequence_number: u16::from_be_bytes([*high, *low]),
             transport_number,
         })
@@ -56,8 +59,13 @@ mod tests {
 
     #[test]
     fn the_number_is_found_among_other_extensions() {
-        let mut header =
-            rtp::Header { version: 2, ssrc: 77, sequence_number: 65_535, ..rtp::Header::default() };
+        let mut header = rtp::Header {
+            version: 2,
+            ssrc: 77,
+            payload_type: 96,
+            sequence_number: 65_535,
+            ..rtp::Header::default()
+        };
         header.set_extension(4, Bytes::from_static(b"mid")).expect("it fits");
         header.set_extension(3, Bytes::from_static(&[0x12, 0x34])).expect("it fits");
         let packet =
@@ -65,7 +73,12 @@ mod tests {
         let read = |id| SealedHeader::read(&packet, id).expect("it is RTP");
         assert_eq!(
             read(Some(3)),
-            SealedHeader { ssrc: 77, sequence_number: 65_535, transport_number: Some(0x1234) }
+            SealedHeader {
+                ssrc: 77,
+                payload_type: 96,
+                sequence_number: 65_535,
+                transport_number: Some(0x1234)
+            }
         );
         assert_eq!((read(Some(5)).transport_number, read(None).transport_number), (None, None));
     }

@@ -1,6 +1,5 @@
 //! A client that receives: its slots, what it asks of the server, and what arrived.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,13 +13,18 @@ use rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_p
 
 use crate::arrivals::Arrivals;
 use crate::clock::Clock;
-use crate::connection::{Connection, WireSequence};
+use crate::connection::Connection;
 use crate::flow::{Flow, Flows};
 use crate::mark::Mark;
-use crate::sdp::MediaSection;
+use crate::routes::{Route, Routes};
+use crate::sdp::{MediaSection, sections};
 use crate::sealed::SealedHeader;
-use crate::source::{AUDIO_CLOCK, MediaKind, VIDEO_CLOCK};
-use crate::verify::{Received, Seen, SeenWindow, StreamCounts, StreamVerifier};
+use crate::source::MediaKind;
+use crate::verify::{Received, Seen, StreamCounts};
+
+mod slot;
+
+use slot::Slot;
 
 /// What the signaling said a slot shows: its mid, and the number of the publisher.
 pub type SlotContent = (String, Option<u32>);
@@ -107,7 +111,7 @@ impl SubscriberCounts {
 #[derive(Debug)]
 pub struct Subscriber {
     slots: Vec<Slot>,
-    by_ssrc: BTreeMap<u32, (usize, bool)>,
+    routes: Routes,
     flows: Arc<Flows>,
     fps: u32,
     counts: SubscriberCounts,
@@ -126,7 +130,7 @@ impl Subscriber {
     pub fn new(expects: (u32, u32), fps: u32, flows: Arc<Flows>) -> Self {
         Self {
             slots: Vec::new(),
-            by_ssrc: BTreeMap::new(),
+            routes: Routes::default(),
             flows,
             fps,
             counts: SubscriberCounts::default(),
@@ -145,36 +149,51 @@ impl Subscriber {
         self.arrivals = Some((extension, Arrivals::new(interval)));
     }
 
-    /// Makes a slot of every media section of the answer.
+    /// Makes a slot of every media section of the answer that the server sends on.
     pub fn negotiated(&mut self, sections: &[MediaSection]) {
         for section in sections.iter().filter(|section| !section.rejected) {
             // Only what the server sends on has an SSRC in its answer.
-            let (Some(kind), Some(ssrc)) = (section.kind, section.ssrc) else { continue };
-            let index = self.slots.len();
-            self.by_ssrc.insert(ssrc, (index, false));
-            if let Some(rtx) = section.rtx_ssrc {
-                self.by_ssrc.insert(rtx, (index, true));
+            if section.ssrc.is_some() {
+                self.add_slot(section);
             }
-            self.slots.push(Slot {
-                mid: section.mid.clone(),
-                kind,
-                ssrc,
-                content: None,
-                content_since: None,
-                verifier: StreamVerifier::new(kind, self.fps),
-                sequence: WireSequence::default(),
-                seen: SeenWindow::default(),
-                missing: BTreeMap::new(),
-                whole: false,
-                window: None,
-                sealed: false,
-                sealed_window: (0, 0),
-                sealed_end: None,
-                clock: None,
-                offset_us: None,
-                report: ReportState::default(),
-            });
         }
+    }
+
+    /// The same where all sections are to be received and the server need not announce its SSRCs: a stream is then known by the
+    /// payload type that `offer` has for it.
+    pub fn negotiated_by_answer(&mut self, offer: &str, answered: &[MediaSection]) {
+        for (own, section) in sections(offer).iter().zip(answered) {
+            let Some(slot) = self.add_slot(section) else { continue };
+            for (payload_type, retransmission) in [(own.payload_type, false), (own.rtx_payload_type, true)] {
+                if let Some(payload_type) = payload_type {
+                    self.routes.expect(payload_type, Route { slot, retransmission });
+                }
+            }
+        }
+    }
+
+    fn add_slot(&mut self, section: &MediaSection) -> Option<usize> {
+        let kind = section.kind?;
+        let slot = self.slots.len();
+        for (ssrc, retransmission) in [(section.ssrc, false), (section.rtx_ssrc, true)] {
+            if let Some(ssrc) = ssrc {
+                self.routes.announce(ssrc, Route { slot, retransmission });
+            }
+        }
+        self.slots.push(Slot::new(kind, section, self.fps));
+        Some(slot)
+    }
+
+    /// The slot that a packet is for, and whether it retransmits.
+    fn route(&mut self, ssrc: u32, payload_type: u8) -> Option<Route> {
+        let (route, learnt) = self.routes.of(ssrc, payload_type)?;
+        if learnt
+            && !route.retransmission
+            && let Some(slot) = self.slots.get_mut(route.slot)
+        {
+            slot.ssrc = Some(ssrc);
+        }
+        Some(route)
     }
 
     /// Begins to ask for what is missing.
@@ -273,12 +292,12 @@ impl Subscriber {
         {
             arrivals.note(now, u16::from_be_bytes([*high, *low]));
         }
-        let Some((slot, retransmitted)) = self.by_ssrc.get(&packet.header.ssrc).copied() else {
+        let Some(route) = self.route(packet.header.ssrc, packet.header.payload_type) else {
             self.counts.unknown += 1;
             return;
         };
-        let index = slot;
-        let Some(slot) = self.slots.get_mut(slot) else { return };
+        let Route { slot: index, retransmission: retransmitted } = route;
+        let Some(slot) = self.slots.get_mut(index) else { return };
         let (sequence_number, payload) = match (retransmitted, packet.payload.split_first_chunk::<2>()) {
             (false, _) if !packet.payload.is_empty() => (packet.header.sequence_number, &packet.payload[..]),
             (true, Some((original, payload))) if !payload.is_empty() => {
@@ -289,7 +308,9 @@ impl Subscriber {
                 return;
             }
         };
-        slot.note_arrival(now, sequence_number, packet.header.timestamp, retransmitted);
+        let asked = slot.note_arrival(now, sequence_number, packet.header.timestamp, retransmitted);
+        // Without a stream for it, what comes again comes as it was.
+        let retransmitted = retransmitted || (asked && !slot.has_rtx);
         let received = Received {
             sequence_number,
             timestamp: packet.header.timestamp,
@@ -326,7 +347,9 @@ impl Subscriber {
         if let (Some((_, arrivals)), Some(number)) = (&mut self.arrivals, header.transport_number) {
             arrivals.note(now, number);
         }
-        let Some((slot, false)) = self.by_ssrc.get(&header.ssrc).copied() else { return };
+        let Some(Route { slot, retransmission: false }) = self.route(header.ssrc, header.payload_type) else {
+            return;
+        };
         let Some(slot) = self.slots.get_mut(slot) else { return };
         let number = slot.sequence.extend(header.sequence_number);
         if slot.seen.insert(number) == Seen::Before {
@@ -369,7 +392,7 @@ impl Subscriber {
     /// Remembers sender reports, for the next receiver report.
     pub fn handle_rtcp(&mut self, now: Instant, packets: &[Box<dyn rtcp::Packet>]) {
         for report in packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>()) {
-            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.ssrc == report.ssrc) {
+            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.ssrc == Some(report.ssrc)) {
                 slot.report.last_sender_report = Some(((report.ntp_time >> 16) as u32, now));
                 let us = (u128::from(report.ntp_time) * 1_000_000) >> 32;
                 slot.clock = i64::try_from(us).ok().map(|us| (us, report.rtp_time));
@@ -388,15 +411,15 @@ impl Subscriber {
     pub fn handle_timeout(&mut self, now: Instant, connection: &mut Connection) {
         for slot in &mut self.slots {
             let numbers = slot.due_nacks(now);
-            if !numbers.is_empty() {
+            if let (Some(media_ssrc), false) = (slot.ssrc, numbers.is_empty()) {
                 self.counts.nacked += numbers.len() as u64;
                 let nacks = nack_pairs_from_sequence_numbers(&numbers);
-                let nack = TransportLayerNack { sender_ssrc: OWN_SSRC, media_ssrc: slot.ssrc, nacks };
+                let nack = TransportLayerNack { sender_ssrc: OWN_SSRC, media_ssrc, nacks };
                 connection.send_rtcp(now, vec![Box::new(nack)]);
             }
         }
         if let Some((_, arrivals)) = &mut self.arrivals {
-            let media = self.slots.first().map_or(0, |slot| slot.ssrc);
+            let media = self.slots.iter().find_map(|slot| slot.ssrc).unwrap_or_default();
             for packet in arrivals.feedback(now, OWN_SSRC, media) {
                 self.counts.feedback += 1;
                 connection.send_rtcp(now, vec![Box::new(RawPacket(packet))]);
@@ -417,9 +440,11 @@ impl Subscriber {
             let blind =
                 |slot: &&mut Slot| slot.kind == MediaKind::Video && slot.content.is_some() && slot.is_blind();
             for slot in self.slots.iter_mut().filter(blind) {
+                // Of a stream that was not announced and has not begun, nothing can be asked.
+                let Some(media_ssrc) = slot.ssrc else { continue };
                 self.counts.key_frames_asked += 1;
                 slot.report.gave_up = false;
-                let pli = PictureLossIndication { sender_ssrc: OWN_SSRC, media_ssrc: slot.ssrc };
+                let pli = PictureLossIndication { sender_ssrc: OWN_SSRC, media_ssrc };
                 connection.send_rtcp(now, vec![Box::new(pli)]);
             }
         }
@@ -427,166 +452,9 @@ impl Subscriber {
     }
 }
 
-#[derive(Debug)]
-struct Slot {
-    mid: String,
-    kind: MediaKind,
-    ssrc: u32,
-    content: Option<u32>,
-    content_since: Option<Instant>,
-    verifier: StreamVerifier,
-    sequence: WireSequence,
-    seen: SeenWindow,
-    missing: BTreeMap<u64, Missing>,
-    whole: bool,
-    /// The publisher shown since the window began, and what was measured before.
-    window: Option<(u32, u64)>,
-    /// Whether packets are not opened.
-    sealed: bool,
-    /// The highest number and the count of packets at the window's beginning, of one that is sealed.
-    sealed_window: (u64, u64),
-    /// The same at its end.
-    sealed_end: Option<(u64, u64)>,
-    /// The last sender report: its time in microseconds, and the RTP timestamp at that time.
-    clock: Option<(i64, u32)>,
-    /// What that clock shows more than the publisher's.
-    offset_us: Option<i64>,
-    report: ReportState,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Missing {
-    next: Instant,
-    tries: u8,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct ReportState {
-    first: Option<u64>,
-    received: u64,
-    expected_before: u64,
-    received_before: u64,
-    jitter: f64,
-    transit: Option<f64>,
-    last_sender_report: Option<(u32, Instant)>,
-    gave_up: bool,
-}
-
-impl Slot {
-    fn note_arrival(&mut self, now: Instant, sequence_number: u16, timestamp: u32, retransmitted: bool) {
-        let before = self.sequence.highest();
-        let number = self.sequence.extend(sequence_number);
-        self.missing.remove(&number);
-        if self.seen.insert(number) == Seen::Before {
-            return;
-        }
-        let clock = self.clock_rate() as f64;
-        let report = &mut self.report;
-        report.first.get_or_insert(number);
-        report.received += 1;
-        if !retransmitted {
-            // RFC 3550 section 6.4.1, interarrival jitter.
-            let transit = Clock::nanos(now) as f64 * 1e-9 * clock - f64::from(timestamp);
-            if let Some(last) = report.transit.replace(transit) {
-                report.jitter += ((transit - last).abs().min(clock) - report.jitter) / 16.0;
-            }
-        }
-        if let (MediaKind::Video, Some(before)) = (self.kind, before)
-            && number > before + 1
-        {
-            // Of a longer gap only the newest packets are asked for; the rest counts as lost.
-            let first = (before + 1).max(number.saturating_sub(MAX_MISSING));
-            report_gap(&mut self.missing, first..number, now);
-        }
-    }
-
-    fn sealed_so_far(&self) -> (u64, u64) {
-        (self.sequence.highest().unwrap_or_default(), self.report.received)
-    }
-
-    fn clock_rate(&self) -> i64 {
-        match self.kind {
-            MediaKind::Video => VIDEO_CLOCK.cast_signed(),
-            MediaKind::Audio => AUDIO_CLOCK.cast_signed(),
-        }
-    }
-
-    fn next_nack(&self) -> Option<Instant> {
-        self.missing.values().map(|missing| missing.next).min()
-    }
-
-    /// The numbers to ask for now; what was asked for often enough is given up.
-    fn due_nacks(&mut self, now: Instant) -> Vec<u16> {
-        if self.missing.is_empty() {
-            return Vec::new();
-        }
-        let before = self.missing.len();
-        self.missing.retain(|_, missing| missing.tries < NACK_TRIES || missing.next > now);
-        self.report.gave_up |= self.missing.len() < before;
-        let mut numbers = Vec::new();
-        for (number, missing) in self.missing.iter_mut().filter(|(_, missing)| missing.next <= now) {
-            missing.tries += 1;
-            missing.next = now + NACK_AGAIN;
-            numbers.push(*number as u16);
-        }
-        numbers
-    }
-
-    /// Whether a decoder could not go on: nothing whole yet, or something given up.
-    fn is_blind(&self) -> bool {
-        !self.whole || self.report.gave_up
-    }
-
-    fn is_misdirected(&self, now: Instant, publisher: u32) -> bool {
-        let settled = |since: &Instant| now.saturating_duration_since(*since) >= SLOT_SETTLES;
-        self.content_since.as_ref().is_some_and(settled) && self.content != Some(publisher)
-    }
-
-    fn reception(&mut self, now: Instant) -> Option<ReceptionReport> {
-        let highest = self.sequence.highest()?;
-        let report = &mut self.report;
-        let expected = highest + 1 - report.first?;
-        let lost = expected.saturating_sub(report.received);
-        let expected_now = expected.saturating_sub(report.expected_before);
-        let lost_now = expected_now.saturating_sub(report.received - report.received_before);
-        report.expected_before = expected;
-        report.received_before = report.received;
-        let fraction = (lost_now * 256).checked_div(expected_now).unwrap_or(0).min(255) as u8;
-        let (last_sender_report, delay) = report.last_sender_report.map_or((0, 0), |(report, at)| {
-            let delay = now.saturating_duration_since(at).as_secs_f64() * 65_536.0;
-            (report, delay as u32)
-        });
-        Some(ReceptionReport {
-            ssrc: self.ssrc,
-            fraction_lost: fraction,
-            total_lost: u32::try_from(lost).unwrap_or(u32::MAX).min(0x7f_ffff),
-            last_sequence_number: highest as u32 & 0xffff | ((highest >> 16) as u32).wrapping_sub(1) << 16,
-            jitter: report.jitter as u32,
-            last_sender_report,
-            delay,
-        })
-    }
-}
-
-fn report_gap(missing: &mut BTreeMap<u64, Missing>, gap: std::ops::Range<u64>, now: Instant) {
-    for number in gap {
-        missing.insert(number, Missing { next: now + NACK_AFTER, tries: 0 });
-        // The oldest go first, and count as lost.
-        if missing.len() > MAX_MISSING as usize {
-            missing.pop_first();
-        }
-    }
-}
-
 const OWN_SSRC: u32 = 1;
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const KEY_FRAME_PATIENCE: Duration = Duration::from_secs(1);
-const SLOT_SETTLES: Duration = Duration::from_secs(1);
-/// How long a packet may be overtaken before it is asked for.
-const NACK_AFTER: Duration = Duration::from_millis(10);
-const NACK_AGAIN: Duration = Duration::from_millis(100);
-const NACK_TRIES: u8 = 8;
-const MAX_MISSING: u64 = 512;
 
 #[cfg(test)]
 mod tests;

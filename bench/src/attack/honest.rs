@@ -1,7 +1,7 @@
 //! The honest call: one publisher, many subscribers, and newcomers whose joining is timed.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -12,7 +12,7 @@ use crate::args::{AttackArgs, Target};
 use crate::client::{ClientThread, Notice};
 use crate::events::EventLogs;
 use crate::flow::{Flow, Flows};
-use crate::member::{Member, Phase, RunContext};
+use crate::member::{Entrance, Member, Phase, RunContext};
 use crate::objectives::Limits;
 use crate::scenario::{Group, Scenario, Share, Video};
 use crate::sdp::CandidateRule;
@@ -107,7 +107,15 @@ impl CallPlan {
     /// The member with that number: the first one publishes.
     fn member(id: usize) -> Member {
         let publishes = id == 0;
-        Member { id, group: usize::from(!publishes), room: 0, publisher: publishes.then_some(0), stay: None }
+        Member {
+            id,
+            group: usize::from(!publishes),
+            room: 0,
+            publisher: publishes.then_some(0),
+            place: 0,
+            watched: (!publishes).then_some(0),
+            stay: None,
+        }
     }
 
     fn context(
@@ -120,7 +128,7 @@ impl CallPlan {
             scenario: self.scenario.clone(),
             seed: self.seed,
             events: Arc::new(EventLogs::new()),
-            target: self.target.clone(),
+            entrance: Entrance::Session(self.target.clone()),
             room: self.room.clone(),
             key: self.key.clone(),
             candidates: self.candidates,
@@ -132,6 +140,8 @@ impl CallPlan {
             slot_updates: AtomicU64::new(0),
             pauses: AtomicU64::new(0),
             complaints: AtomicU64::new(0),
+            unended: Mutex::default(),
+            links: None,
         })
     }
 }

@@ -8,6 +8,8 @@ pub(crate) fn report() -> Report {
         tool: "simmer-bench",
         version: "0.1.0",
         config: RunConfig {
+            whip: None,
+            whep: None,
             url: "http://127.0.0.1:7443".into(),
             room: "bench".into(),
             threads: 1,

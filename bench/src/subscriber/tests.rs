@@ -1,3 +1,4 @@
+use super::slot::{NACK_AFTER, NACK_AGAIN, NACK_TRIES, SLOT_SETTLES};
 use super::*;
 use crate::source::{VideoConfig, VideoSource};
 
@@ -179,4 +180,43 @@ fn picture_and_sound_are_as_far_apart_as_sender_reports_say() {
     subscriber.handle_rtp(now, &rtp(7, &video), &mut meters);
     assert_eq!(meters.av_offset.len(), 1);
     assert!(meters.av_offset.max().abs_diff(40_000) <= 50, "{}", meters.av_offset.max());
+}
+
+#[test]
+fn what_was_asked_for_and_comes_as_it_was_is_recovered() {
+    let (mut subscriber, packets, now, _) = bed();
+    subscriber.slots[0].has_rtx = false;
+    let mut meters = Meters::new();
+    for at in [0, 1, 3] {
+        subscriber.handle_rtp(now, &packets[at], &mut meters);
+    }
+    assert_eq!(subscriber.slots[0].due_nacks(now + NACK_AFTER), [2]);
+    subscriber.handle_rtp(now + NACK_AGAIN, &packets[2], &mut meters);
+    // This one was late, and nobody had asked.
+    for at in [5, 4] {
+        subscriber.handle_rtp(now + NACK_AGAIN, &packets[at], &mut meters);
+    }
+    let counts = subscriber.streams().0;
+    assert_eq!((counts.recovered, counts.reordered, counts.measured), (1, 1, 6));
+}
+
+#[test]
+fn a_stream_that_was_not_announced_is_followed_from_its_first_packet() {
+    let (_, packets, now, flows) = bed();
+    let mut subscriber = Subscriber::new((1, 0), 30, flows);
+    let offer =
+        "m=video 9 UDP/TLS/RTP/SAVPF 0 97\r\na=mid:0\r\na=rtpmap:0 VP8/90000\r\na=rtpmap:97 rtx/90000\r\n";
+    let section = MediaSection { kind: Some(MediaKind::Video), mid: "0".into(), ..MediaSection::default() };
+    subscriber.negotiated_by_answer(offer, &[section]);
+    subscriber.start(now);
+    let mut meters = Meters::new();
+    for packet in &packets {
+        subscriber.handle_rtp(now, packet, &mut meters);
+    }
+    assert_eq!((subscriber.counts().unknown, subscriber.slots[0].ssrc), (0, Some(7)));
+    assert_eq!(subscriber.streams().0.measured, packets.len() as u64);
+    let mut other = packets[0].clone();
+    other.header.ssrc = 9;
+    subscriber.handle_rtp(now, &other, &mut meters);
+    assert_eq!(subscriber.counts().unknown, 1, "the slot has its stream");
 }

@@ -2,6 +2,8 @@
 
 #[path = "../../examples/bare_host/host.rs"]
 mod host;
+mod site;
+mod wish;
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
