@@ -6,7 +6,7 @@
  *
  * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses, or cannot be shown), `message`
  * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open), `drained` (the data
- * channel takes messages again), `silence` (nothing comes any more where much came; `detail` is the last round trip in milliseconds), `problem` (`detail` is a `SimmerError`).
+ * channel takes messages again), `silence` (nothing comes any more where it came; `detail` is the last round trip in milliseconds), `problem` (`detail` is a `SimmerError`).
  */
 import { AudioOutput } from './audio.js';
 import { RoomChannel } from './channel.js';
@@ -518,12 +518,15 @@ export class Media extends EventTarget {
   #transportChanged(state) {
     clearTimeout(this.#timer);
     if (state === 'connected') this.#set('connected');
-    else if (state === 'disconnected') this.#timer = setTimeout(() => this.#restart(), RESTART_AFTER_MS);
-    else if (state === 'failed') this.#restart();
+    else if (state === 'disconnected') {
+      // What is offered on a WebSocket that has died with it would wait for long.
+      this.#askAfter(0);
+      this.#timer = setTimeout(() => this.#restart(), RESTART_AFTER_MS);
+    } else if (state === 'failed') this.#restart();
   }
 
   /**
-   * Nothing comes any more: a reply would. Others may have a way to the server that is gone as well.
+   * Nothing comes any more, be it this client or the browser who notices: a reply would. Others may have a way to the server that is gone as well.
    * @param {number} roundTripMs
    */
   #askAfter(roundTripMs) {

@@ -223,8 +223,8 @@ export async function seesAndHears(page, others) {
  */
 export async function flows(page) {
   await until(async () => {
-    const packets = await page.evaluate(async () => (await globalThis.room.stats()).transport?.packetsReceived);
-    return packets > 500 ? true : undefined;
+    const { slots } = await page.evaluate(() => globalThis.room.stats());
+    return slots.reduce((sum, { packetsReceived = 0 }) => sum + packetsReceived, 0) > 500 ? true : undefined;
   }, 'packets flow');
 }
 

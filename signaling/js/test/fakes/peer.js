@@ -4,6 +4,8 @@ export class FakePeerConnection {
   static all = [];
 
   transceivers = [];
+  /** With which options offers were made. */
+  offered = [];
   connectionState = 'new';
   #mids = 0;
 
@@ -43,7 +45,8 @@ export class FakePeerConnection {
     return { readyState: 'connecting', bufferedAmount: 0, send() {} };
   }
 
-  async createOffer() {
+  async createOffer(options) {
+    this.offered.push(options);
     return { type: 'offer', sdp: 'v=0' };
   }
 
@@ -56,6 +59,11 @@ export class FakePeerConnection {
 
   async setRemoteDescription(description) {
     this.remoteDescription = description;
+  }
+
+  becomes(state) {
+    this.connectionState = state;
+    this.onconnectionstatechange?.();
   }
 
   close() {
