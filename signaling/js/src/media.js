@@ -22,9 +22,9 @@ import { allow, DEPENDENCY, prefer } from './transceiver.js';
  * @typedef {'off' | 'connecting' | 'connected' | 'lost'} MediaState
  */
 
-/** How long a connection may stay `disconnected` before ICE is restarted, in milliseconds. */
-const RESTART_AFTER_MS = 1_000;
-/** How long a restart may take before a fresh connection is made. */
+/** How long a connection may stay `disconnected` before it counts as lost, in milliseconds. */
+const LOST_AFTER_MS = 1_000;
+/** How long a lost one may take to come back before a fresh connection is made. */
 const FRESH_AFTER_MS = 6_000;
 const MOST_SLOTS = 64;
 
@@ -519,9 +519,10 @@ export class Media extends EventTarget {
     clearTimeout(this.#timer);
     if (state === 'connected') this.#set('connected');
     else if (state === 'disconnected') {
-      // What is offered on a WebSocket that has died with it would wait for long.
+      // Browsers say so after seconds only: another way is sought at once. An offer on a WebSocket that has died as well would wait for long.
       this.#askAfter(0);
-      this.#timer = setTimeout(() => this.#restart(), RESTART_AFTER_MS);
+      this.restartIce();
+      this.#timer = setTimeout(() => this.#lose(), LOST_AFTER_MS);
     } else if (state === 'failed') this.#restart();
   }
 
@@ -534,10 +535,14 @@ export class Media extends EventTarget {
     this.dispatchEvent(new CustomEvent('silence', { detail: roundTripMs }));
   }
 
-  /** Restarts ICE, and if that does not help makes a fresh connection. */
   #restart() {
-    this.#set('lost');
     this.restartIce();
+    this.#lose();
+  }
+
+  /** Without a way for so long there is a fresh connection soon. */
+  #lose() {
+    this.#set('lost');
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#begin(), FRESH_AFTER_MS);
   }

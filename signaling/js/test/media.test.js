@@ -27,26 +27,26 @@ async function connected() {
   return { media, sent };
 }
 
-test('when the browser notices first that nothing comes, others are told at once, and ICE restarts a little later', async (t) => {
+test('when the browser notices first that nothing comes, others are told and ICE restarts at once', async (t) => {
   const { media, sent } = await connected();
   const silences = [];
   media.addEventListener('silence', ({ detail }) => silences.push(detail));
   FakePeerConnection.last.becomes('disconnected');
-  assert.deepEqual([silences, media.state, sent.length], [[0], 'connected', 1]);
+  await settled();
+  assert.deepEqual([silences, media.state], [[0], 'connected']);
+  assert.deepEqual(FakePeerConnection.last.offered, [{}, { iceRestart: true }]);
   t.mock.timers.tick(1_000);
   await settled();
-  assert.equal(media.state, 'lost');
-  assert.equal(sent.length, 2);
-  assert.deepEqual(FakePeerConnection.last.offered, [{}, { iceRestart: true }]);
+  assert.deepEqual([media.state, sent.length], ['lost', 2], 'one restart is enough');
 });
 
-test('an interruption that ends by itself is none', async (t) => {
-  const { media, sent } = await connected();
+test('an interruption that ends is none', async (t) => {
+  const { media } = await connected();
   FakePeerConnection.last.becomes('disconnected');
   FakePeerConnection.last.becomes('connected');
   t.mock.timers.tick(10_000);
   await settled();
-  assert.deepEqual([media.state, sent.length, FakePeerConnection.all.length], ['connected', 1, 1]);
+  assert.deepEqual([media.state, FakePeerConnection.all.length], ['connected', 1]);
 });
 
 test('when a restart does not help, another connection is made', async (t) => {
