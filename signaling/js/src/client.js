@@ -29,6 +29,7 @@ export { captureScreen } from './screen.js';
 /**
  * @typedef {import('./messages.js').RoomEvent} RoomEvent
  * @typedef {import('./messages.js').Welcome} Welcome
+ * @typedef {import('./publication.js').OwnPublication} OwnPublication
  *
  * @typedef {object} JoinOptions
  * @property {string} [url] of the server; by default the one this page came from
@@ -296,7 +297,8 @@ export class Room extends EventTarget {
   #startMedia() {
     const { publish } = this.me.may;
     const send = (/** @type {object} */ message) => this.#socket.send(message);
-    const media = new Media({ send, nextId: this.#nextId, publish, redundantAudio: this.#redundantAudio, silenceMs: this.#silenceMs });
+    const mute = (/** @type {string} */ publication, /** @type {boolean} */ muted) => this.mute(publication, muted);
+    const media = new Media({ send, nextId: this.#nextId, publish, redundantAudio: this.#redundantAudio, silenceMs: this.#silenceMs, mute });
     this.#media = media;
     media.addEventListener('message', (event) => this.#onMessage(detailOf(event), true));
     media.addEventListener('channel', (event) => this.#onChannel(detailOf(event)));
@@ -351,6 +353,7 @@ export class Room extends EventTarget {
     if (this.speakers.length > 0) this.#onSpeakers([]);
     if (welcome.snapshot) this.state.restore(welcome.seq, welcome.snapshot);
     this.#media?.reconnected(welcome.session.resumed);
+    if (welcome.snapshot) for (const publication of this.state.publications.values()) this.#claim(publication);
     this.#actions.resend();
     this.#view.again();
     this.#emit('welcome', welcome);
@@ -377,7 +380,8 @@ export class Room extends EventTarget {
   #onEvent(event, contiguous) {
     if (!this.state.apply(event, { contiguous })) return;
     if (event.kind === 'muted') this.#obeyMute(event);
-    if (event.kind === 'published') this.#keepMuted(event.publication);
+    if (event.kind === 'published') this.#claim(event.publication);
+    if (event.kind === 'unpublished') this.#media?.ended(event.publication);
     this.#emit(event.kind, event);
     this.#emit('change', event);
   }
@@ -390,18 +394,12 @@ export class Room extends EventTarget {
 
   /** @param {RoomEvent} event */
   #obeyMute(event) {
-    const publication = this.state.publications.get(event.publication);
-    if (publication?.participant !== this.me.id) return;
-    void this.#media?.setSending(publication.source, !event.muted);
+    void this.#media?.own(event.publication)?.setSending(!event.muted);
   }
 
-  /**
-   * A fresh connection publishes anew what was muted before.
-   * @param {import('./messages.js').PublicationInfo} publication
-   */
-  #keepMuted({ id, participant, source }) {
-    if (participant !== this.me.id || this.#media?.isSending(source) !== false) return;
-    this.mute(id, true).catch((error) => this.#emit('problem', error));
+  /** @param {import('./messages.js').PublicationInfo} publication */
+  #claim(publication) {
+    if (publication.participant === this.me.id) this.#media?.named(publication);
   }
 
   /** @param {boolean} open */

@@ -6,27 +6,25 @@
  *
  * Events: `state` (`detail` is the new `MediaState`), `streams` (another picture stands in a slot, or for another role, or one pauses, or cannot be shown), `message`
  * (`detail` is a room message from the data channel), `channel` (`detail` is whether the data channel is open), `drained` (the data
- * channel takes messages again), `silence` (nothing comes any more where much came; `detail` is the last round trip in milliseconds), `problem` (`detail` is a `SimmerError`).
+ * channel takes messages again), `silence` (nothing comes any more where it came; `detail` is the last round trip in milliseconds), `problem` (`detail` is a `SimmerError`).
  */
 import { AudioOutput } from './audio.js';
 import { RoomChannel } from './channel.js';
-import { receivable, requireFormat, sendable, sound, USUAL } from './codecs.js';
-import { encodingsFor } from './encodings.js';
+import { receivable, sound } from './codecs.js';
 import { SimmerError } from './errors.js';
-import { screenEncodings } from './screen.js';
+import { OwnPublication } from './publication.js';
+import { Sender } from './sender.js';
 import { SilenceWatch } from './silence.js';
-import { allow, DEPENDENCY, prefer, REPAIRED_RID, RID } from './transceiver.js';
+import { allow, DEPENDENCY, prefer } from './transceiver.js';
 
 /**
  * @typedef {import('./messages.js').Source} Source
  * @typedef {'off' | 'connecting' | 'connected' | 'lost'} MediaState
- * @typedef {{track: MediaStreamTrack, sending: boolean, format: import('./codecs.js').VideoFormat}} Sending what is published, whether it is
- *   sent just now, and how
  */
 
-/** How long a connection may stay `disconnected` before ICE is restarted, in milliseconds. */
-const RESTART_AFTER_MS = 1_000;
-/** How long a restart may take before a fresh connection is made. */
+/** How long a connection may stay `disconnected` before it counts as lost, in milliseconds. */
+const LOST_AFTER_MS = 1_000;
+/** How long a lost one may take to come back before a fresh connection is made. */
 const FRESH_AFTER_MS = 6_000;
 const MOST_SLOTS = 64;
 
@@ -38,14 +36,16 @@ export class Media extends EventTarget {
    * @param {boolean} needs.publish whether the token allows it
    * @param {boolean} needs.redundantAudio whether each packet of sound carries the one before it once more
    * @param {number} needs.silenceMs how long what flowed may be silent before another way to the server is sought; 0 for ever
+   * @param {(publication: string, muted: boolean) => Promise<unknown>} needs.mute tells the room that one of one's own is muted or no more
    */
-  constructor({ send, nextId, publish, redundantAudio, silenceMs }) {
+  constructor({ send, nextId, publish, redundantAudio, silenceMs, mute }) {
     super();
     this.#send = send;
     this.#nextId = nextId;
     this.#mayPublish = publish;
     this.#redundantAudio = redundantAudio;
     this.#silenceMs = silenceMs;
+    this.#mute = mute;
   }
 
   /** @type {MediaState} */
@@ -74,65 +74,76 @@ export class Media extends EventTarget {
   }
 
   /**
-   * Publishes a track, or sends another one in place of what this source sent before: as that was, unless `options` say otherwise, which makes it
-   * another publication. Rejects with `unsupported_codec` or `unsupported_layers` when this browser cannot send a video so; what is published stays then.
+   * Publishes a track, or sends another one in place of what this source sent before, as `OwnPublication.replace` does. Rejects with
+   * `unsupported_codec` or `unsupported_layers` when this browser cannot send a video so; what is published stays then.
    * @param {Source} source
    * @param {MediaStreamTrack} track
    * @param {import('./codecs.js').PublishOptions} [options] for a video
+   * @returns {Promise<OwnPublication>} the same object as long as this source is published
    */
   async publish(source, track, options = {}) {
-    if (!this.#mayPublish) throw new SimmerError('not_allowed', 'You may watch and listen here, but not send.');
-    const before = this.#sending.get(source)?.format ?? USUAL;
-    const format = { codec: options.codec ?? before.codec, layers: options.layers ?? before.layers };
-    if (format.codec !== before.codec || format.layers !== before.layers) {
-      requireFormat(format);
-      this.#stopSender(source);
-    }
-    this.#sending.set(source, { track, sending: true, format });
-    const transceiver = this.#senders.get(source);
-    if (transceiver) await transceiver.sender.replaceTrack(track);
-    else if (this.#pc) {
-      this.#addSender(source, track, format);
-      this.#negotiate();
-    }
+    const known = this.#usual.get(source);
+    const publication = known ?? this.#add(source, track, options);
+    this.#usual.set(source, publication);
+    if (known) await known.replace(track, options);
+    return publication;
   }
 
   /**
-   * Publishes nothing from this source any more.
+   * Publishes a track beside whatever its source sends already: a second camera, say.
+   * @param {Source} source
+   * @param {MediaStreamTrack} track
+   * @param {import('./codecs.js').PublishOptions} [options] for a video
+   * @returns {Promise<OwnPublication>}
+   */
+  async publishAnother(source, track, options = {}) {
+    return this.#add(source, track, options);
+  }
+
+  /**
+   * Publishes no more what `publish` did of this source.
    * @param {Source} source
    */
   unpublish(source) {
-    this.#sending.delete(source);
-    if (this.#stopSender(source)) this.#negotiate();
+    this.#usual.get(source)?.stop();
   }
 
   /**
-   * Stops or goes on sending from a source, without ending its publication.
+   * Stops or goes on sending what `publish` published of a source, without ending its publication.
    * @param {Source} source
    * @param {boolean} sending
    */
   async setSending(source, sending) {
-    const own = this.#sending.get(source);
-    if (!own) return;
-    own.sending = sending;
-    own.track.enabled = sending;
-    await this.#senders.get(source)?.sender.replaceTrack(sending ? own.track : null);
+    await this.#usual.get(source)?.setSending(sending);
   }
 
   /**
-   * The track a source publishes.
+   * The track that `publish` published of a source.
    * @param {Source} source
    */
   trackOf(source) {
-    return this.#sending.get(source)?.track ?? null;
+    return this.#usual.get(source)?.track ?? null;
   }
 
   /**
-   * Whether a source is being sent, undefined when it is not published.
+   * Whether what `publish` published of a source is being sent, undefined when it is not published.
    * @param {Source} source
    */
   isSending(source) {
-    return this.#sending.get(source)?.sending;
+    return this.#usual.get(source)?.sending;
+  }
+
+  /** Everything this participant publishes, in the order it came. */
+  get published() {
+    return [...this.#own.values()];
+  }
+
+  /**
+   * What this participant publishes under an id of the room, undefined when it is not theirs.
+   * @param {string} publication
+   */
+  own(publication) {
+    return this.published.find(({ id }) => id === publication);
   }
 
   /**
@@ -185,10 +196,33 @@ export class Media extends EventTarget {
     else if (message.type === 'error' && message.re !== undefined && message.re === this.#open?.id) this.#refused(message);
     else if (message.type === 'slots') this.#fill(message.slots);
     else if (message.type === 'slots_wanted') this.#grow(message.audio, message.video);
-    else if (message.type === 'encodings') this.#want(message.mid, message.wanted);
+    else if (message.type === 'encodings') this.#senderOn(message.mid)?.want(message.wanted);
     else if (message.type === 'media') this.#heard(message.state);
     else return false;
     return true;
+  }
+
+  /**
+   * The room has one of this participant's own publications now.
+   * @param {import('./messages.js').PublicationInfo} publication
+   */
+  named({ id, mid, muted }) {
+    const sender = mid === undefined ? undefined : this.#senderOn(mid);
+    if (!sender) return;
+    sender.publication = id;
+    if (muted) void sender.setSending(false);
+    // A fresh connection publishes anew what was muted before.
+    else if (!sender.sending) this.#mute(id, true).catch((error) => this.#problem(error));
+  }
+
+  /**
+   * The room has it no more.
+   * @param {string} publication
+   */
+  ended(publication) {
+    for (const sender of this.#own.keys()) {
+      if (sender.publication === publication) sender.publication = null;
+    }
   }
 
   /**
@@ -215,18 +249,21 @@ export class Media extends EventTarget {
     this.#negotiate();
   }
 
-  /** The browser's own numbers: the transport, one entry per filled slot, and one per encoding sent. */
+  /** The browser's own numbers: the transport, one entry per filled slot, and one per encoding sent, each with its `publication`. */
   async stats() {
     /** @type {{transport: Record<string, any> | null, slots: Record<string, any>[], sending: Record<string, any>[]}} */
     const result = { transport: null, slots: [], sending: [] };
     if (!this.#pc) return result;
     const report = await this.#pc.getStats();
     const publications = new Map(this.#fills.map(({ mid, publication }) => [mid, publication]));
+    for (const { mid, publication } of this.#own.keys()) publications.set(mid ?? '', publication);
     for (const entry of report.values()) {
       if (entry.type === 'transport') result.transport = entry;
       else if (entry.type === 'inbound-rtp') {
         result.slots.push({ ...entry, publication: publications.get(entry.mid) ?? null });
-      } else if (entry.type === 'outbound-rtp') result.sending.push(entry);
+      } else if (entry.type === 'outbound-rtp') {
+        result.sending.push({ ...entry, publication: publications.get(entry.mid) ?? null });
+      }
     }
     return result;
   }
@@ -256,7 +293,7 @@ export class Media extends EventTarget {
     for (let i = 0; i < this.#slots.audio; i += 1) this.#addSlot('audio');
     for (let i = 0; i < this.#slots.video; i += 1) this.#addSlot('video');
     // After the slots, which stay: when the first m-line of a bundle is stopped, Chromium closes the connection with it.
-    for (const [source, { track, format, sending }] of this.#sending) this.#addSender(source, track, format, sending);
+    for (const sender of this.#own.keys()) sender.connect(pc, this.#redundantAudio);
     this.#negotiate();
   }
 
@@ -274,7 +311,7 @@ export class Media extends EventTarget {
     this.#channel = undefined;
     this.#open = null;
     this.#again = false;
-    this.#senders.clear();
+    for (const sender of this.#own.keys()) sender.forget();
     this.#received.length = 0;
     this.#fill([]);
   }
@@ -294,31 +331,50 @@ export class Media extends EventTarget {
   /**
    * @param {Source} source
    * @param {MediaStreamTrack} track
-   * @param {import('./codecs.js').VideoFormat} format
-   * @param {boolean} [sending]
+   * @param {import('./codecs.js').PublishOptions} options
    */
-  #addSender(source, track, format, sending = true) {
+  #add(source, track, options) {
+    if (!this.#mayPublish) throw new SimmerError('not_allowed', 'You may watch and listen here, but not send.');
+    const sender = new Sender(source, track, options);
+    const publication = new OwnPublication(sender, {
+      replace: (...how) => this.#replace(...how),
+      stop: (one) => this.#stop(one),
+      mute: this.#mute,
+    });
+    this.#own.set(sender, publication);
+    this.#connect(sender);
+    return publication;
+  }
+
+  /** @param {Sender} sender */
+  #connect(sender) {
     if (!this.#pc) return;
-    const height = track.getSettings().height ?? 720;
-    /** @type {RTCRtpTransceiverInit} */
-    const init = { direction: 'sendonly', streams: [new MediaStream([track])] };
-    if (source === 'screen') init.sendEncodings = screenEncodings();
-    else if (track.kind === 'video') init.sendEncodings = encodingsFor(height, format);
-    const transceiver = this.#pc.addTransceiver(track, init);
-    const codecs = RTCRtpSender.getCapabilities?.(track.kind)?.codecs ?? [];
-    prefer(transceiver, track.kind === 'audio' ? sound(codecs, this.#redundantAudio) : sendable(codecs, format.codec));
-    if (init.sendEncodings?.[0]?.rid) allow(transceiver, [RID, REPAIRED_RID]);
-    this.#senders.set(source, transceiver);
-    if (!sending) void transceiver.sender.replaceTrack(null);
+    sender.connect(this.#pc, this.#redundantAudio);
+    this.#negotiate();
   }
 
   /**
-   * @param {Source} source
-   * @returns {boolean} whether there was one
+   * @param {Sender} sender
+   * @param {MediaStreamTrack} track
+   * @param {import('./codecs.js').PublishOptions} options
    */
-  #stopSender(source) {
-    this.#senders.get(source)?.stop();
-    return this.#senders.delete(source);
+  async #replace(sender, track, options) {
+    const replaced = sender.replace(track, options);
+    if (replaced) await replaced;
+    else if (this.#own.has(sender)) this.#connect(sender);
+  }
+
+  /** @param {Sender} sender */
+  #stop(sender) {
+    const publication = this.#own.get(sender);
+    this.#own.delete(sender);
+    if (this.#usual.get(sender.source) === publication) this.#usual.delete(sender.source);
+    if (sender.stop()) this.#negotiate();
+  }
+
+  /** @param {string} mid */
+  #senderOn(mid) {
+    return [...this.#own.keys()].find((sender) => sender.mid === mid);
   }
 
   /** @param {'audio' | 'video'} kind */
@@ -344,27 +400,6 @@ export class Media extends EventTarget {
     this.#slots.audio += Math.max(0, missing.audio);
     this.#slots.video += Math.max(0, missing.video);
     this.#negotiate();
-  }
-
-  /**
-   * Sends only the encodings that somebody needs.
-   * @param {string} mid
-   * @param {boolean[]} wanted in the order offered
-   */
-  #want(mid, wanted) {
-    const transceiver = [...this.#senders.values()].find((sender) => sender.mid === mid);
-    if (!transceiver) return;
-    const { sender } = transceiver;
-    const set = async () => {
-      const parameters = sender.getParameters();
-      parameters.encodings.forEach((encoding, index) => {
-        encoding.active = wanted[index] ?? true;
-      });
-      await sender.setParameters(parameters);
-    };
-    // One at a time: parameters are good for one call only. What fails is worth no more than saved bandwidth.
-    const turn = (this.#wanting.get(sender) ?? Promise.resolve()).then(set).catch(() => {});
-    this.#wanting.set(sender, turn);
   }
 
   /** Offers what there is now, as soon as no other offer is open. */
@@ -397,7 +432,7 @@ export class Media extends EventTarget {
       type: 'offer',
       id: this.#nextId(),
       sdp: pc.localDescription?.sdp ?? '',
-      tracks: [...this.#senders].flatMap(([source, { mid }]) => (mid === null ? [] : [{ mid, source }])),
+      tracks: [...this.#own.keys()].flatMap(({ mid, source }) => (mid === null ? [] : [{ mid, source }])),
       fresh: this.#fresh,
     };
     // Not sent while the WebSocket is down: `reconnected` sends it.
@@ -483,12 +518,16 @@ export class Media extends EventTarget {
   #transportChanged(state) {
     clearTimeout(this.#timer);
     if (state === 'connected') this.#set('connected');
-    else if (state === 'disconnected') this.#timer = setTimeout(() => this.#restart(), RESTART_AFTER_MS);
-    else if (state === 'failed') this.#restart();
+    else if (state === 'disconnected') {
+      // Browsers say so after seconds only: another way is sought at once. An offer on a WebSocket that has died as well would wait for long.
+      this.#askAfter(0);
+      this.restartIce();
+      this.#timer = setTimeout(() => this.#lose(), LOST_AFTER_MS);
+    } else if (state === 'failed') this.#restart();
   }
 
   /**
-   * Nothing comes any more: a reply would. Others may have a way to the server that is gone as well.
+   * Nothing comes any more, be it this client or the browser who notices: a reply would. Others may have a way to the server that is gone as well.
    * @param {number} roundTripMs
    */
   #askAfter(roundTripMs) {
@@ -496,10 +535,14 @@ export class Media extends EventTarget {
     this.dispatchEvent(new CustomEvent('silence', { detail: roundTripMs }));
   }
 
-  /** Restarts ICE, and if that does not help makes a fresh connection. */
   #restart() {
-    this.#set('lost');
     this.restartIce();
+    this.#lose();
+  }
+
+  /** Without a way for so long there is a fresh connection soon. */
+  #lose() {
+    this.#set('lost');
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#begin(), FRESH_AFTER_MS);
   }
@@ -521,6 +564,7 @@ export class Media extends EventTarget {
   #mayPublish;
   #redundantAudio;
   #silenceMs;
+  #mute;
   /** @type {SilenceWatch | undefined} */
   #watch;
   /** @type {RTCPeerConnection | null} */
@@ -529,12 +573,10 @@ export class Media extends EventTarget {
   #channel;
   /** How many slots of each kind there are. */
   #slots = { audio: 0, video: 0 };
-  /** @type {Map<Source, Sending>} */
-  #sending = new Map();
-  /** @type {Map<Source, RTCRtpTransceiver>} */
-  #senders = new Map();
-  /** The last change of parameters of each sender. @type {WeakMap<RTCRtpSender, Promise<void>>} */
-  #wanting = new WeakMap();
+  /** What is published, in the order it came. @type {Map<Sender, OwnPublication>} */
+  #own = new Map();
+  /** What `publish` published of each source. @type {Map<Source, OwnPublication>} */
+  #usual = new Map();
   /** The slots, in the order of the offer. @type {RTCRtpTransceiver[]} */
   #received = [];
   /** @type {import('./messages.js').SlotFill[]} */

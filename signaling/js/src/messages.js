@@ -26,6 +26,7 @@
  * @property {'audio' | 'video'} kind
  * @property {Source} source
  * @property {boolean} simulcast
+ * @property {string} [mid] its m-line in its owner's offers
  * @property {boolean} [muted]
  *
  * @typedef {{seq: number, at: number, by: string | null, text: string}} ChatLine

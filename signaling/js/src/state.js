@@ -6,7 +6,7 @@
  *
  * @typedef {{id: string, name: string, role: string, present: boolean}} Participant
  * @typedef {{id: string, participant: string, kind: 'audio' | 'video', source: import('./messages.js').Source,
- *            simulcast: boolean, muted: boolean}} Publication
+ *            simulcast: boolean, mid?: string, muted: boolean}} Publication
  */
 
 /** How many chat lines are kept, as many as a snapshot holds. */

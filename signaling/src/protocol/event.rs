@@ -147,4 +147,7 @@ pub struct Publication {
     pub source: Source,
     /// Whether it comes in several encodings.
     pub simulcast: bool,
+    /// The m-line it is sent on, in its owner's offers: by it the owner tells several of one source apart.
+    #[serde(default)]
+    pub mid: String,
 }

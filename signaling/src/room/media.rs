@@ -297,6 +297,7 @@ impl Room {
             kind,
             source: named.filter(|source| source.kind() == kind).unwrap_or(usual),
             simulcast: publication.encodings.len() > 1,
+            mid: publication.mid.to_string(),
         };
         self.publications.push(PublicationState { publication: publication.clone(), muted: false });
         self.append(now, Some(&id), EventBody::Published { publication });

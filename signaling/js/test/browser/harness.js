@@ -29,11 +29,12 @@ export const PATIENCE = 30_000;
 /**
  * Starts the server on a data folder of its own and waits until it says it is ready.
  * @param {import('node:test').TestContext} t stops the server and removes the folder after the test
- * @param {{advertise?: string[]}} [options] where it says its media port is
+ * @param {{advertise?: string[], key?: string}} [options] where it says its media port is, and what signs its tokens, unless the sample does
  */
-export async function startServer(t, { advertise = (process.env.MEDIA_ADDRESSES ?? '127.0.0.1').split(',') } = {}) {
+export async function startServer(t, { advertise = (process.env.MEDIA_ADDRESSES ?? '127.0.0.1').split(','), key } = {}) {
   const data = await mkdtemp(path.join(os.tmpdir(), 'simmer-browser-'));
-  const server = { data, url: '', port: 0, process: launch(data, 0, advertise) };
+  const start = (/** @type {number} */ port) => launch(data, port, advertise, key);
+  const server = { data, url: '', port: 0, process: start(0) };
   Object.assign(server, await ready(server.process));
   t.after(async () => {
     await kill(server.process);
@@ -51,7 +52,7 @@ export async function startServer(t, { advertise = (process.env.MEDIA_ADDRESSES 
     /** Ends the process as a crash would, and starts another on the same port and folder. */
     async crash() {
       await kill(server.process);
-      server.process = launch(data, server.port, advertise);
+      server.process = start(server.port);
       Object.assign(server, await ready(server.process));
     },
   };
@@ -61,13 +62,14 @@ export async function startServer(t, { advertise = (process.env.MEDIA_ADDRESSES 
  * @param {string} data
  * @param {number} port
  * @param {string[]} advertise
+ * @param {string} [key]
  */
-function launch(data, port, advertise) {
+function launch(data, port, advertise, key) {
   const target = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
   const binary = process.env.SIMMER_BIN ?? path.join(target, 'debug', 'simmer');
   return spawn(binary, [
     'serve', '--listen', `127.0.0.1:${port}`, ...advertise.flatMap((address) => ['--advertise', address]),
-    '--data', data, '--metrics-listen', '127.0.0.1:0',
+    '--data', data, '--metrics-listen', '127.0.0.1:0', ...(key ? ['--key', key] : []),
   ], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
@@ -221,8 +223,8 @@ export async function seesAndHears(page, others) {
  */
 export async function flows(page) {
   await until(async () => {
-    const packets = await page.evaluate(async () => (await globalThis.room.stats()).transport?.packetsReceived);
-    return packets > 500 ? true : undefined;
+    const { slots } = await page.evaluate(() => globalThis.room.stats());
+    return slots.reduce((sum, { packetsReceived = 0 }) => sum + packetsReceived, 0) > 500 ? true : undefined;
   }, 'packets flow');
 }
 

@@ -7,8 +7,9 @@ import { once } from 'node:events';
 /**
  * @param {import('node:test').TestContext} t
  * @param {number} port of the server's media
+ * @param {string} [address] of both
  */
-export async function openRelay(t, port) {
+export async function openRelay(t, port, address = '127.0.0.1') {
   /** By the client's address, what the server sees it come from. @type {Map<string, import('node:dgram').Socket>} */
   const outer = new Map();
   const lost = new Set();
@@ -21,13 +22,13 @@ export async function openRelay(t, port) {
   };
   inner.on('message', (datagram, client) => {
     if (lost.has(`${client.address} ${client.port}`)) return;
-    (outer.get(`${client.address} ${client.port}`) ?? leave(client)).send(datagram, port, '127.0.0.1');
+    (outer.get(`${client.address} ${client.port}`) ?? leave(client)).send(datagram, port, address);
   });
   const forget = () => {
     for (const socket of outer.values()) socket.close();
     outer.clear();
   };
-  inner.bind(0, '127.0.0.1');
+  inner.bind(0, address);
   await once(inner, 'listening');
   t.after(() => {
     forget();

@@ -42,7 +42,7 @@ fn media_goes_to_the_core_and_its_news_to_the_room() {
     let (_, event) = table.said.iter().find(|(_, m)| m["kind"] == "published").expect("an event");
     assert_eq!(
         event["publication"],
-        json!({"id": screen, "participant": ben_id, "kind": "video", "source": "screen", "simulcast": false})
+        json!({"id": screen, "participant": ben_id, "kind": "video", "source": "screen", "simulcast": false, "mid": "1"})
     );
     table.publish(participant, "9", 1);
     assert_eq!(table.room.snapshot().publications[1].publication.source, crate::protocol::Source::Camera);

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import puppeteer from 'puppeteer-core';
-import { DESK, PATIENCE, hostClass, openPage, seesAndHears, startBrowser, startServer, until } from '../harness.js';
+import { passThroughPort } from '../../report/page.js';
+import { DESK, PATIENCE, flows, hostClass, openPage, openWire, seesAndHears, startBrowser, startServer, until } from '../harness.js';
+import { ADDRESS } from '../network.js';
+import { noteConnection, notePictures } from '../pictures.js';
+import { openRelay } from '../relay.js';
 
 /**
  * A real Firefox with a profile of its own and fake devices.
@@ -23,20 +27,31 @@ async function startFirefox(t) {
   return browser;
 }
 
+/**
+ * Ben comes in with Firefox.
+ * @param {import('puppeteer-core').Browser} firefox
+ * @param {string} link
+ * @param {number} [port] of what stands before the media port
+ */
+async function joinWithFirefox(firefox, link, port) {
+  const guest = await firefox.newPage();
+  guest.setDefaultTimeout(PATIENCE);
+  if (port !== undefined) await guest.evaluateOnNewDocument(passThroughPort, port);
+  await guest.goto(link);
+  await guest.locator('#name').fill('Ben');
+  await guest.waitForFunction(() => document.querySelector('.preview')?.videoWidth > 0);
+  await guest.locator('::-p-text(Join the class)').click();
+  await guest.waitForFunction(() => globalThis.room?.connection === 'open');
+  return guest;
+}
+
 test('Firefox joins, sees and hears a Chromium, and is seen and heard by it', async (t) => {
   const server = await startServer(t);
   const [chromium, firefox] = await Promise.all([startBrowser(t), startFirefox(t)]);
   const host = await openPage(t, chromium);
   const link = await hostClass(host, server.url);
 
-  const guest = await firefox.newPage();
-  guest.setDefaultTimeout(PATIENCE);
-  await guest.goto(link);
-  await guest.locator('#name').fill('Ben');
-  await guest.waitForFunction(() => document.querySelector('.preview')?.videoWidth > 0);
-  await guest.locator('::-p-text(Join the class)').click();
-  await guest.waitForFunction(() => globalThis.room?.connection === 'open');
-
+  const guest = await joinWithFirefox(firefox, link);
   await seesAndHears(host, 1);
   await seesAndHears(guest, 1);
 
@@ -64,4 +79,53 @@ test('Firefox joins, sees and hears a Chromium, and is seen and heard by it', as
     const own = await guest.evaluate(() => globalThis.room.media.trackOf('camera').getSettings().height);
     return seen === own ? true : undefined;
   }, 'the host sees all of it');
+});
+
+/**
+ * A class of two, whose guest is a Firefox that reaches the server through a wire and a relay.
+ * @param {import('node:test').TestContext} t
+ */
+async function openFarClass(t) {
+  const server = await startServer(t, { advertise: [ADDRESS] });
+  const [chromium, firefox] = await Promise.all([startBrowser(t), startFirefox(t)]);
+  const [wire, relay] = [await openWire(t, server.port), await openRelay(t, server.port, ADDRESS)];
+  const host = await openPage(t, chromium);
+  const link = await hostClass(host, server.url);
+  const ben = await joinWithFirefox(firefox, link.replace(server.url, wire.url), relay.port);
+  for (const page of [host, ben]) await seesAndHears(page, 1);
+  await flows(ben);
+  return { wire, relay, host, ben };
+}
+
+/**
+ * What happens to Firefox' way to the server, who finds another by itself: the states of its session.
+ * @param {Awaited<ReturnType<typeof openFarClass>>} way
+ * @param {string} what
+ * @param {() => void} happens
+ */
+async function changes({ host, ben }, what, happens) {
+  const pages = [host, ben];
+  const done = await noteConnection(ben);
+  const gaps = await Promise.all(pages.map(notePictures));
+  happens();
+  await until(async () => ((await done()).restarted ? true : undefined), 'ICE restarts');
+  for (const page of pages) await seesAndHears(page, 1);
+  console.log(`Firefox, ${what}: without pictures for ${(await Promise.all(gaps.map((gap) => gap()))).join(' and ')} ms`);
+  const { same, connection, media } = await done();
+  assert.deepEqual({ same, media }, { same: true, media: [] }, 'media goes on, before the browser gave it up');
+  return connection;
+}
+
+test('Firefox whose way is gone notices by itself, and so again', async (t) => {
+  const way = await openFarClass(t);
+  for (const what of ['its way gone', 'its way gone again']) {
+    const connection = await changes(way, what, () => way.relay.lose());
+    assert.deepEqual(connection, [], 'the WebSocket was heard');
+  }
+});
+
+test('when the whole network of a Firefox is another, the WebSocket is, too', async (t) => {
+  const way = await openFarClass(t);
+  const connection = await changes(way, 'its network gone', () => (way.relay.lose(), way.wire.silence()));
+  assert.deepEqual(connection, ['connecting', 'open']);
 });
