@@ -11,25 +11,34 @@ pub(crate) struct KeyframeRequester {
     interval: Duration,
     wanted_since: Option<Instant>,
     sent: Option<Instant>,
+    /// One begins with the packet in hand.
+    begins: bool,
 }
 
 impl KeyframeRequester {
     /// Asks at most once per `interval`.
     pub(crate) fn new(interval: Duration) -> Self {
-        Self { interval, wanted_since: None, sent: None }
+        Self { interval, wanted_since: None, sent: None, begins: false }
     }
 
     /// Somebody needs a key frame.
     pub(crate) fn request(&mut self, now: Instant) {
-        self.wanted_since.get_or_insert(now);
+        if !self.begins {
+            self.wanted_since.get_or_insert(now);
+        }
     }
 
     /// Somebody needs a key frame, and this only passes it on: a new request goes out at once, since when the publisher may be asked again is
     /// known where it is asked.
     pub(crate) fn relay(&mut self, now: Instant) {
-        if self.wanted_since.is_none() {
+        if self.wanted_since.is_none() && !self.begins {
             (self.wanted_since, self.sent) = (Some(now), None);
         }
+    }
+
+    /// Whether a key frame begins with the packet in hand: who needs one now has it.
+    pub(crate) fn set_begins(&mut self, begins: bool) {
+        self.begins = begins;
     }
 
     /// A key frame began.
@@ -81,6 +90,11 @@ mod tests {
         assert!(requester.poll(at(500)));
         requester.on_keyframe(at(600));
         assert_eq!(requester.poll_timeout(), None);
+        requester.set_begins(true);
+        requester.request(at(650));
+        requester.relay(at(650));
+        assert_eq!(requester.poll_timeout(), None);
+        requester.set_begins(false);
         requester.request(at(700));
         assert_eq!(requester.poll_timeout(), Some(at(1000)), "no sooner than the interval, whoever asks");
         let sent = (1000..20_000).filter(|&ms| requester.poll(at(ms))).count();

@@ -107,12 +107,15 @@ impl<T: Transport> Shard<T> {
         }
     }
 
-    /// The client is reached at another address: nobody waits for what the line that is gone did not carry.
+    /// The client is reached at another address: nobody waits for what the line that is gone did not carry, nor for repairs of what was lost on it.
     pub(super) fn moved(&mut self, now: Instant, index: usize) {
         let participant = &mut self.participants[index];
         participant.downlink.moved();
         for slot in &mut participant.slots {
             slot.allotment.restraint = Restraint::default();
+        }
+        for publication in &mut participant.publications {
+            publication.resume(now);
         }
         self.allocate(now, index, Replay::Allowed);
     }

@@ -44,7 +44,12 @@ impl<T: Transport> Shard<T> {
     #[inline]
     pub(super) fn handle_taken(&mut self, now: Instant, index: usize, at: usize, taken: Taken) {
         if taken.reconsider {
+            // Whoever goes over to it now begins with this packet, if a key frame does.
+            let begins = taken.packet.as_ref().filter(|packet| packet.info.starts_keyframe);
+            let begins = begins.map(|packet| packet.encoding);
+            self.key_frame_begins(index, at, begins, true);
             self.reconsider_publication(now, index, at);
+            self.key_frame_begins(index, at, begins, false);
         }
         let Some(packet) = taken.packet else { return };
         let encoding = packet.encoding;
@@ -54,6 +59,13 @@ impl<T: Transport> Shard<T> {
         self.take_along(now, index, at, packet);
         while let Some(packet) = self.participants[index].publications[at].release(encoding) {
             self.take_along(now, index, at, packet);
+        }
+    }
+
+    fn key_frame_begins(&mut self, index: usize, at: usize, encoding: Option<u8>, begins: bool) {
+        let publication = &mut self.participants[index].publications[at];
+        if let Some(encoding) = encoding.and_then(|encoding| publication.encoding_mut(encoding)) {
+            encoding.keyframes.set_begins(begins);
         }
     }
 

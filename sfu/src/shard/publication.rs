@@ -152,6 +152,19 @@ impl PublicationState {
         }
     }
 
+    /// Its publisher is reached another way from now on. What was lost meanwhile is not worth waiting for, if it was more than a picture or two.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if self.info.codec.kind() == Kind::Audio {
+            return;
+        }
+        for encoding in &mut self.encodings {
+            let last = encoding.spatial.iter().filter_map(|layer| layer.last_packet).max();
+            if last.is_some_and(|last| (LONG_GAP..SILENCE).contains(&now.duration_since(last))) {
+                encoding.keyframes.request(now);
+            }
+        }
+    }
+
     pub(super) fn id(&self) -> PublicationId {
         self.info.id
     }
@@ -554,6 +567,8 @@ mod redundancy;
 
 /// An encoding that sent nothing for so long is not counted on.
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
+/// Several pictures.
+const LONG_GAP: Duration = Duration::from_millis(200);
 /// Fewer pictures a second stutter.
 const FLUENT: u16 = 13;
 /// Fewer are no choice of the publisher's, where other encodings have more.

@@ -300,7 +300,7 @@ fn an_hour_on_a_moody_line_flaps_little() {
 }
 
 /// What each of several viewers behind one bottleneck receives in a minute, after half a minute, in bits per second. Nobody's picture freezes
-/// for longer than a fifth of a second, or more than once.
+/// for longer than a quarter of a second, or more than once.
 fn behind_one_bottleneck(seed: u64, viewers: usize, kbps: u64) -> Vec<f64> {
     let mut world = World::new(seed);
     world.join_natural(&[720, 360, 180], 0, Line::default());
@@ -318,7 +318,7 @@ fn behind_one_bottleneck(seed: u64, viewers: usize, kbps: u64) -> Vec<f64> {
     let received = |number: &usize| {
         let frozen = freezes(&since(&shown(&world, *number), from));
         assert!(frozen.len() <= 1, "seed {seed}: {frozen:?}");
-        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(200)), "seed {seed}: {frozen:?}");
+        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(250)), "seed {seed}: {frozen:?}");
         let arrivals = world.client(*number).slots[0].arrivals.values();
         arrivals.filter(|&&at| at >= from).count() as f64 * 930.0 * 8.0 / 60.0
     };
