@@ -62,12 +62,10 @@ pub async fn run(args: &AttackArgs) -> Result<AttackReport> {
 struct Attack {
     name: &'static str,
     go: fn(&Site) -> Result<Volley>,
-    /// The most that the server's memory may have grown after it, in MiB.
-    growth_mib: f64,
 }
 
 fn attacks(args: &AttackArgs) -> Vec<Attack> {
-    let attack = |name, go| Attack { name, go, growth_mib: args.max_growth_mib };
+    let attack = |name, go| Attack { name, go };
     let quiet = [attack("none", |site| Ok(rest(site))), attack("elsewhere", elsewhere)];
     let attacks = [
         attack("dtls from strangers", outside::hellos),
@@ -81,9 +79,8 @@ fn attacks(args: &AttackArgs) -> Vec<Attack> {
         attack("feedback storms and lies", inside::feedback),
         attack("sctp floods", data::floods),
         attack("sdp bombs", talk::bombing),
-        // The allocator keeps for the next room most of what the former ones gave back: were it lost, the second time would keep as much.
-        Attack { growth_mib: ROOMS_KEPT_MIB.max(args.max_growth_mib), ..attack("rooms", talk::rooms) },
-        Attack { growth_mib: AGAIN_KEPT_MIB.max(args.max_growth_mib), ..attack("rooms again", talk::rooms) },
+        attack("rooms", talk::rooms),
+        attack("rooms again", talk::rooms),
     ];
     let wanted = |attack: &Attack| args.only.as_ref().is_none_or(|only| attack.name.contains(only.as_str()));
     quiet.into_iter().chain(attacks.into_iter().filter(wanted)).collect()
@@ -111,14 +108,14 @@ async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Res
     welfare.lost.extend(refused);
     let mut after = usage()?;
     // What nobody needs any more is given back with time, not at once.
-    let limit = before.map(|before| before.rss_kib + (attack.growth_mib * 1024.0) as u64);
+    let limit = before.map(|before| before.rss_kib + (args.max_growth_mib * 1024.0) as u64);
     let deadline = Instant::now() + MEMORY_PATIENCE;
     while after.zip(limit).is_some_and(|(after, limit)| after.rss_kib > limit) && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(250)).await;
         after = usage()?;
     }
     let mut row = Row::new(attack.name, took, volley.unwrap_or_else(failed), &welfare);
-    row.growth_limit_mib = attack.growth_mib;
+    row.growth_limit_mib = args.max_growth_mib;
     row.panics = panics_since(args.server_log.as_deref(), panics)?;
     if let (Some(before), Some(during), Some(after)) = (before, during, after) {
         row.server(took, before, during, after);
@@ -126,9 +123,6 @@ async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Res
     Ok(row)
 }
 
-/// As many rooms as there may be, at 32 KiB each.
-const ROOMS_KEPT_MIB: f64 = 10_000.0 / 32.0;
-const AGAIN_KEPT_MIB: f64 = ROOMS_KEPT_MIB / 3.0;
 /// A room in which nothing happened is remembered for ten seconds.
 const MEMORY_PATIENCE: Duration = Duration::from_secs(20);
 
