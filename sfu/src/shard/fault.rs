@@ -24,6 +24,8 @@ impl<T: Transport> Shard<T> {
     fn recover(&mut self, now: Instant) {
         let Some(index) = self.current.take() else { return };
         let Some(participant) = self.participants.get_mut(index) else { return };
+        // What others have on its way is passed on later, where a panic is caught again.
+        let burst = std::mem::take(&mut self.burst);
         let (id, room) = (participant.id, participant.room);
         // It may have panicked while it left.
         self.by_id.insert(id, index);
@@ -37,6 +39,7 @@ impl<T: Transport> Shard<T> {
         if self.rooms.get(room).is_some() {
             self.rebuild_subscriptions(room);
         }
+        self.burst = burst;
     }
 
     fn rebuild_subscriptions(&mut self, room: usize) {
@@ -44,6 +47,7 @@ impl<T: Transport> Shard<T> {
         for &member in &members {
             for publication in &mut self.participants[member].publications {
                 publication.subscribers.clear();
+                publication.encodings.iter_mut().for_each(|encoding| encoding.keyframes.set_begins(false));
             }
         }
         for &member in &members {

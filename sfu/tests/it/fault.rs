@@ -176,15 +176,7 @@ impl Call {
         let sequence = self.sequence;
         self.sequence += 1;
         for number in 0..PEOPLE + 1 {
-            let frame = sequence.into();
-            let mark = Mark { publisher: number, encoding: 0, frame, part: 0, parts: 1, key: true };
-            let mut packet = vec![0x90, 0xe0];
-            packet.extend(sequence.to_be_bytes());
-            packet.extend((u32::from(sequence) * 3000).to_be_bytes());
-            packet.extend((u32::from(number) * 100 + 1).to_be_bytes());
-            packet.extend([0xbe, 0xde, 0, 2, 0x10, b'0', 0x21, b'r', b'0', 0, 0, 0]);
-            packet.extend(mark.write(300, 720));
-            self.receive(number, &packet);
+            self.receive(number, &key_frame(number, sequence));
         }
         (0..PEOPLE + 1)
             .map(|number| self.received.get(&address(number).port()).copied().unwrap_or(0))
@@ -208,6 +200,17 @@ impl Call {
     }
 }
 
+fn key_frame(publisher: u16, sequence: u16) -> Vec<u8> {
+    let mark = Mark { publisher, encoding: 0, frame: sequence.into(), part: 0, parts: 1, key: true };
+    let mut packet = vec![0x90, 0xe0];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend((u32::from(sequence) * 3000).to_be_bytes());
+    packet.extend((u32::from(publisher) * 100 + 1).to_be_bytes());
+    packet.extend([0xbe, 0xde, 0, 2, 0x10, b'0', 0x21, b'r', b'0', 0, 0, 0]);
+    packet.extend(mark.write(300, 720));
+    packet
+}
+
 fn address(number: u16) -> SocketAddr {
     ([127, 0, 0, 1], 10_000 + number).into()
 }
@@ -227,6 +230,20 @@ fn a_datagram_that_breaks_its_handling_costs_its_sender_only() {
     call.round();
     assert_eq!(call.round(), [3, 0, 3, 3, 3], "and another one may come");
     assert_eq!(call.faults, [1]);
+}
+
+#[test]
+fn what_is_on_its_way_from_others_when_something_breaks_still_comes() {
+    let mut call = Call::new();
+    call.round();
+    call.round();
+    call.received.clear();
+    let picture = BytesMut::from(&key_frame(0, call.sequence)[..]);
+    call.shard.guarded(call.now, |shard, now| shard.handle_datagram(now, address(0), picture));
+    call.receive(1, &[BREAKS]);
+    assert_eq!(call.faults, [1]);
+    let came = |number: u16| call.received.get(&address(number).port()).copied();
+    assert_eq!([0, 1, 2, 3].map(came), [None, None, Some(1), Some(1)]);
 }
 
 #[test]
