@@ -4,7 +4,7 @@ CARGO ?= cargo
 JS := signaling/js
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench bench-steps attack-report media-report fuzz
+.PHONY: run test format lint unit layering docs-check client metrics-check interop browser bench bench-steps attack-report media-report sim-hour fuzz
 
 run:
 	.ci/install build
@@ -81,6 +81,11 @@ attack-report:
 	.ci/install build
 	$(CARGO) build --release -p simmer-signaling -p simmer-bench --locked
 	.ci/attack-report "$(abspath $(TARGET))/release"
+
+# An hour of a conference in virtual time, and every other plan of the simulator, optimised: seconds each.
+sim-hour:
+	.ci/install build
+	$(CARGO) test --release -p simmer-sfu --test it --locked -- hour:: lines::
 
 # Every fuzz target for FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 60

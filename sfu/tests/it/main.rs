@@ -9,6 +9,7 @@ mod call;
 mod channels;
 mod crowd;
 mod fault;
+mod hour;
 mod layers;
 mod lines;
 mod playout;
