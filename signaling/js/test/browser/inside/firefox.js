@@ -79,6 +79,33 @@ test('Firefox joins, sees and hears a Chromium, and is seen and heard by it', as
     const own = await guest.evaluate(() => globalThis.room.media.trackOf('camera').getSettings().height);
     return seen === own ? true : undefined;
   }, 'the host sees all of it');
+
+  // Its own estimate climbs by our feedback: it begins at 300 kbit/s, and noise takes all that it lets.
+  await guest.evaluate(async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 });
+    const context = canvas.getContext('2d');
+    const noise = context.createImageData(640, 360);
+    const words = new Uint32Array(noise.data.buffer);
+    setInterval(() => {
+      for (let at = 0; at < words.length; at += 1) words[at] = 0xff000000 | (Math.random() * 0x1000000);
+      context.putImageData(noise, 0, 0);
+    }, 50);
+    globalThis.noise = await globalThis.room.media.publishAnother('screen', canvas.captureStream(20).getVideoTracks()[0]);
+  });
+  let before = { bytes: 0, at: 0 };
+  const kbps = await until(async () => {
+    const now = await guest.evaluate(async () => {
+      const { sending } = await globalThis.room.stats();
+      const own = sending.filter(({ publication }) => publication && publication === globalThis.noise.id);
+      return { bytes: own.reduce((sum, { bytesSent }) => sum + bytesSent, 0), at: performance.now() };
+    });
+    if (now.at < before.at + 500) return undefined;
+    const rate = (8 * (now.bytes - before.bytes)) / (now.at - before.at);
+    const known = before.bytes > 0;
+    before = now;
+    return known && rate > 1_000 ? rate : undefined;
+  }, 'Firefox sends more than a megabit per second');
+  console.log(`Firefox, its estimate: ${Math.round(kbps)} kbit/s`);
 });
 
 /**
