@@ -209,16 +209,21 @@ impl RunContext {
         session.leave().await
     }
 
-    async fn negotiate(&self, member: &Member, group: &Group, session: &mut Session) -> Result<()> {
-        let publisher = member.publisher.map(|number| self.publisher(number, group));
+    pub(crate) fn connection_plan(&self, group: &Group, publisher: Option<&Publisher>) -> ConnectionPlan {
         let (video, audio) = self.scenario.slots(group);
-        let plan = ConnectionPlan {
+        ConnectionPlan {
             receive_video: video,
             receive_audio: audio,
             feedback: self.scenario.feedback_ms > 0,
             sealed: group.sealed,
-            ..publisher.as_ref().map(Publisher::plan).unwrap_or_default()
-        };
+            ..publisher.map(Publisher::plan).unwrap_or_default()
+        }
+    }
+
+    async fn negotiate(&self, member: &Member, group: &Group, session: &mut Session) -> Result<()> {
+        let publisher = member.publisher.map(|number| self.publisher(number, group));
+        let plan = self.connection_plan(group, publisher.as_ref());
+        let (video, audio) = (plan.receive_video, plan.receive_audio);
         let mut connection = Connection::new(Instant::now(), self.local_ip, &plan)?;
         let offer = connection.offer(Instant::now())?;
         let request = session.offer(offer.clone(), tracks(&offer, &plan)).await?;

@@ -39,15 +39,7 @@ impl RunContext {
     async fn open_over_http(&self, member: &Member, endpoints: &Endpoints) -> Result<Session> {
         let (group, room) = (self.group(member)?, self.room_name(member.room));
         let publisher = member.publisher.map(|number| self.publisher(number, group));
-        let (video, audio) = self.scenario.slots(group);
-        let plan = ConnectionPlan {
-            receive_video: video,
-            receive_audio: audio,
-            feedback: self.scenario.feedback_ms > 0,
-            sealed: group.sealed,
-            media_only: true,
-            ..publisher.as_ref().map(Publisher::plan).unwrap_or_default()
-        };
+        let plan = ConnectionPlan { media_only: true, ..self.connection_plan(group, publisher.as_ref()) };
         let mut connection = Connection::new(Instant::now(), self.local_ip, &plan)?;
         let offer = self.offered(connection.offer(Instant::now())?)?;
         let url = match member.publisher {
