@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use simmer_sfu::egress::{Copies, Marks, RtpMunger, Sent, SentHistory, Worth};
 use simmer_sfu::id::Ssrc;
 use simmer_sfu::ingress::ArrivalRecorder;
 use simmer_sfu::rtcp;
@@ -130,3 +131,53 @@ fn read_nack(bencher: Bencher<'_, '_>) {
             .sum::<usize>()
     });
 }
+
+/// Finds eight packets that a viewer lacks among those sent in the last second.
+#[divan::bench]
+fn look_up_for_repair(bencher: Bencher<'_, '_>) {
+    let began = Instant::now();
+    let copies = Copies { first: 1, later: 1 };
+    let filled = || {
+        let mut history = SentHistory::default();
+        (0..256).for_each(|number| history.on_sent(began, sent(FIRST_CYCLE + number), BYTES));
+        history
+    };
+    bencher.counter(ItemsCount::new(8_u32)).with_inputs(filled).bench_local_values(|mut history| {
+        let now = began + Duration::from_millis(50);
+        let mut find = |number: u16| history.resend(now, number, Duration::ZERO, copies, true).is_ok();
+        let found = (1..=8).filter(|place| find(black_box(place * 30))).count();
+        assert_eq!(found, 8);
+        history
+    });
+}
+
+fn sent(sequence: u64) -> Sent {
+    Sent {
+        encoding: 0,
+        source_sequence: sequence,
+        sequence,
+        timestamp: 0,
+        marker: false,
+        picture: None,
+        frame_number: None,
+        empty: false,
+        redundant: false,
+        worth: Worth::Link,
+        marks: Marks::default(),
+    }
+}
+
+/// Gives a packet its viewer's sequence number and timestamp.
+#[divan::bench]
+fn munge(bencher: Bencher<'_, '_>) {
+    let mut munger = RtpMunger::new(1000);
+    let mut sequence = FIRST_CYCLE;
+    munger.switch_to(sequence, 0, 90_000);
+    bencher.bench_local(|| {
+        sequence += 1;
+        munger.forward(black_box(sequence), black_box(sequence as u32))
+    });
+}
+
+/// Extended sequence numbers begin in cycle 1.
+const FIRST_CYCLE: u64 = 65_536;
