@@ -25,7 +25,7 @@ impl<T: Transport> Shard<T> {
         let Some(index) = self.current.take() else { return };
         let Some(participant) = self.participants.get_mut(index) else { return };
         // What others have on its way is passed on later, where a panic is caught again.
-        let burst = std::mem::take(&mut self.burst);
+        let burst = self.burst.take();
         let (id, room) = (participant.id, participant.room);
         // It may have panicked while it left.
         self.by_id.insert(id, index);
