@@ -94,18 +94,17 @@ impl SlotClock {
 
     /// The timestamp for a new source's first packet that means `time`: on the line, and later than what was sent.
     pub fn rtp_at(&self, time: Instant) -> u32 {
-        let line = self.start.wrapping_add(self.ticks(self.origin, time));
-        match self.last {
-            Some((last, _)) if (line.wrapping_sub(last) as i32) < self.step() as i32 => {
-                last.wrapping_add(self.step())
-            }
-            _ => line,
-        }
+        self.rtp_after(time, STEP)
     }
 
-    /// Whether what was sent last, if anything was, lies before `time`.
-    pub fn is_before(&self, time: Instant) -> bool {
-        self.last.is_none_or(|(_, last)| last < time)
+    /// Whether a new source's first packet that means `time` would come before what was sent, and so has another timestamp.
+    pub fn is_past(&self, time: Instant) -> bool {
+        self.rtp_at(time) != self.line_at(time)
+    }
+
+    /// The timestamp for a packet of a source that catches up: on the line as soon as that is later than what was sent.
+    pub fn rtp_catching_up(&self, time: Instant) -> u32 {
+        self.rtp_after(time, SMALL_STEP)
     }
 
     /// A packet with this timestamp was sent; it means `time`.
@@ -114,6 +113,12 @@ impl SlotClock {
         if self.last.is_none_or(|(last, _)| timestamp.wrapping_sub(last) as i32 >= 0) {
             self.last = Some((timestamp, time));
         }
+    }
+
+    /// A packet of a source that catches up was sent with this timestamp: it stands for no instant of its own, and comes right after the last one.
+    pub fn on_sent_catching_up(&mut self, timestamp: u32, time: Instant) {
+        let latest = self.last.map_or(time, |(_, last)| last.max(time));
+        self.on_sent(timestamp, latest);
     }
 
     /// NTP time and RTP timestamp of now, as the packets sent last have it.
@@ -148,9 +153,18 @@ impl SlotClock {
         (NTP_START + time.as_secs()) << 32 | fraction
     }
 
-    /// 10 ms.
-    fn step(&self) -> u32 {
-        self.rate / 100
+    fn line_at(&self, time: Instant) -> u32 {
+        self.start.wrapping_add(self.ticks(self.origin, time))
+    }
+
+    /// On the line, and later than what was sent by so much.
+    fn rtp_after(&self, time: Instant, least: Duration) -> u32 {
+        let line = self.line_at(time);
+        let least = (u64::from(self.rate) * least.as_millis() as u64 / 1000) as u32;
+        match self.last {
+            Some((last, _)) if (line.wrapping_sub(last) as i32) < least as i32 => last.wrapping_add(least),
+            _ => line,
+        }
     }
 }
 
@@ -167,6 +181,10 @@ fn shift(time: Instant, nanoseconds: i64) -> Instant {
     shifted.unwrap_or(time)
 }
 
+/// Between what two sources sent.
+const STEP: Duration = Duration::from_millis(10);
+/// Between pictures that are shown in quick succession.
+const SMALL_STEP: Duration = Duration::from_millis(1);
 /// Clocks drift apart by less than one part in so many: 250 ppm.
 const DRIFT: i64 = 4000;
 /// A wall clock that differs by more than this from what it was has been set.

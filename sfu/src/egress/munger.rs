@@ -8,13 +8,12 @@
 pub struct RtpMunger {
     /// The highest number given out.
     highest: u64,
-    timestamp_offset: u32,
     highest_timestamp: u32,
     /// Where the present source begins: earlier numbers belong to nothing that is shown.
     first: u64,
     /// The source's highest number taken into account, forwarded or skipped.
     seen: u64,
-    /// Stretches of the source with one offset each, the latest last; [`STRETCHES`] at most.
+    /// Stretches of the source with the same offsets each, the latest last; [`STRETCHES`] at most.
     stretches: Vec<Stretch>,
 }
 
@@ -24,6 +23,8 @@ struct Stretch {
     from: u64,
     /// Subtracted from source numbers, wrapping.
     offset: u64,
+    /// Subtracted from source timestamps, wrapping.
+    ticks: u32,
 }
 
 /// A packet's numbers as sent.
@@ -40,7 +41,6 @@ impl RtpMunger {
     pub fn new(start: u16) -> Self {
         Self {
             highest: 65_536 + u64::from(start),
-            timestamp_offset: 0,
             highest_timestamp: 0,
             first: u64::MAX,
             seen: 0,
@@ -53,9 +53,17 @@ impl RtpMunger {
         self.first = sequence;
         self.seen = sequence.saturating_sub(1);
         self.stretches.clear();
-        self.stretches.push(Stretch { from: sequence, offset: sequence.wrapping_sub(self.highest + 1) });
-        self.timestamp_offset = timestamp.wrapping_sub(out_timestamp);
+        let offset = sequence.wrapping_sub(self.highest + 1);
+        self.stretches.push(Stretch { from: sequence, offset, ticks: timestamp.wrapping_sub(out_timestamp) });
         self.highest_timestamp = out_timestamp;
+    }
+
+    /// From this packet on, which follows all others of its source, timestamps are such that its own becomes `out_timestamp`; numbers run on.
+    pub fn retime(&mut self, sequence: u64, timestamp: u32, out_timestamp: u32) {
+        let ticks = timestamp.wrapping_sub(out_timestamp);
+        if let Some(&last) = self.stretches.last().filter(|last| last.ticks != ticks) {
+            self.begin(Stretch { from: sequence, ticks, ..last });
+        }
     }
 
     /// The numbers for a packet that is sent; `None` when it has no place: before the source's beginning, or too long ago.
@@ -64,9 +72,9 @@ impl RtpMunger {
         if !self.stretches.is_empty() && sequence > self.seen.saturating_add(MAX_JUMP) {
             self.restart(sequence, timestamp);
         }
-        let out = self.place(sequence)?;
+        let (out, ticks) = self.place(sequence)?;
         self.seen = self.seen.max(sequence);
-        let timestamp = timestamp.wrapping_sub(self.timestamp_offset);
+        let timestamp = timestamp.wrapping_sub(ticks);
         if out > self.highest {
             self.highest = out;
             self.highest_timestamp = timestamp;
@@ -77,7 +85,8 @@ impl RtpMunger {
     /// The source began anew. Its jump must not reach the output, or receivers lose count of the rollovers (RFC 3711 section 3.3.1). A timestamp
     /// out of reach follows the last one by a picture's time.
     fn restart(&mut self, sequence: u64, timestamp: u32) {
-        let same_clock = timestamp.wrapping_sub(self.timestamp_offset);
+        let ticks = self.stretches.last().map_or(0, |last| last.ticks);
+        let same_clock = timestamp.wrapping_sub(ticks);
         let near = same_clock.wrapping_sub(self.highest_timestamp) < MAX_TICKS;
         let out = if near { same_clock } else { self.highest_timestamp.wrapping_add(RESTART_TICKS) };
         self.switch_to(sequence, timestamp, out);
@@ -92,7 +101,7 @@ impl RtpMunger {
             return true;
         }
         self.seen = sequence;
-        let next = Stretch { from: sequence + 1, offset: last.offset.wrapping_add(1) };
+        let next = Stretch { from: sequence + 1, offset: last.offset.wrapping_add(1), ticks: last.ticks };
         if last.from == sequence {
             // Nothing was sent under the last offset: replace it, but for the number that the skipped one leaves.
             *last = next;
@@ -101,11 +110,7 @@ impl RtpMunger {
             }
             return false;
         }
-        if self.stretches.len() == STRETCHES {
-            self.stretches.remove(0);
-            self.first = self.stretches[0].from;
-        }
-        self.stretches.push(next);
+        self.begin(next);
         false
     }
 
@@ -114,8 +119,17 @@ impl RtpMunger {
         self.highest_timestamp
     }
 
+    fn begin(&mut self, stretch: Stretch) {
+        if self.stretches.len() == STRETCHES {
+            self.stretches.remove(0);
+            self.first = self.stretches[0].from;
+        }
+        self.stretches.push(stretch);
+    }
+
+    /// The number, and what is to be subtracted from the timestamp.
     #[inline]
-    fn place(&self, sequence: u64) -> Option<u64> {
+    fn place(&self, sequence: u64) -> Option<(u64, u32)> {
         if sequence < self.first {
             return None;
         }
@@ -127,7 +141,7 @@ impl RtpMunger {
             .stretches
             .get(at + 1)
             .is_some_and(|next| sequence + 1 == next.from && out == next.from.wrapping_sub(next.offset));
-        (!taken).then_some(out)
+        (!taken).then_some((out, stretch.ticks))
     }
 }
 

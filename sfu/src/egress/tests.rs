@@ -18,6 +18,21 @@ fn a_source_that_begins_anew_leaves_no_jump() {
     assert_eq!(munger.forward(470_002, 1 << 31), Some(Munged { sequence: 65_541, timestamp: 13_000 }));
 }
 
+#[test]
+fn timestamps_move_and_numbers_run_on() {
+    let mut munger = RtpMunger::new(0);
+    munger.switch_to(70_000, 0, 1_000);
+    assert_eq!(munger.forward(70_000, 0), Some(Munged { sequence: 65_537, timestamp: 1_000 }));
+    munger.retime(70_002, 3_000, 1_090);
+    assert_eq!(munger.forward(70_002, 3_000), Some(Munged { sequence: 65_539, timestamp: 1_090 }));
+    assert_eq!(munger.forward(70_001, 0), Some(Munged { sequence: 65_538, timestamp: 1_000 }), "of before");
+    assert!(!munger.skip(70_003));
+    munger.retime(70_004, 6_000, 7_000);
+    assert_eq!(munger.forward(70_004, 6_000), Some(Munged { sequence: 65_540, timestamp: 7_000 }));
+    assert_eq!(munger.forward(70_003, 3_000), None, "left out");
+    assert_eq!(munger.last_timestamp(), 7_000);
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Sent,

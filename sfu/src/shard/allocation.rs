@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use crate::bandwidth::{Bitrate, Claim, Restraint, Rung, share};
 use crate::codec::Kind;
-use crate::egress::Target;
+use crate::egress::{SourcePacket, Target};
+use crate::id::PublicationId;
 use crate::message::Event;
 use crate::shard::Shard;
 use crate::shard::mirror::Crossing;
@@ -29,12 +30,12 @@ struct Candidate {
     paused_since: Option<Instant>,
 }
 
-/// Whether a picture that is about to begin may begin with packets that came before.
+/// A packet that is about to go to the slots: who begins with what came before must not get it twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Replay {
-    Allowed,
-    /// A packet is on its way to the slots at this very moment: it must not come twice.
-    NotNow,
+pub(super) struct InHand {
+    pub(super) publication: PublicationId,
+    pub(super) encoding: u8,
+    pub(super) sequence: u64,
 }
 
 /// What the line does to a picture.
@@ -48,7 +49,7 @@ struct Held {
 
 impl<T: Transport> Shard<T> {
     /// Decides anew what all of one participant's pictures show.
-    pub(super) fn allocate(&mut self, now: Instant, index: usize, replay: Replay) {
+    pub(super) fn allocate(&mut self, now: Instant, index: usize, in_hand: Option<InHand>) {
         self.settle(now);
         if !self.participants[index].takes_pictures(now) {
             return;
@@ -100,7 +101,7 @@ impl<T: Transport> Shard<T> {
         let mut told = false;
         for ((candidate, given), ceiling) in candidates.iter().zip(given).zip(ceilings) {
             let line = Held { back: known && given < ceiling, clogged };
-            told |= self.allot(now, index, candidate, given, line, replay);
+            told |= self.allot(now, index, candidate, given, line, in_hand);
         }
         if told {
             self.tell_slots(index);
@@ -117,25 +118,31 @@ impl<T: Transport> Shard<T> {
         for publication in &mut participant.publications {
             publication.resume(now);
         }
-        self.allocate(now, index, Replay::Allowed);
+        self.allocate(now, index, None);
     }
 
     /// Decides anew where that may lead to something else than the last time.
     pub(super) fn review(&mut self, now: Instant, index: usize, at_tick: bool) {
         if self.participants[index].downlink.is_to_review(now, at_tick) {
-            self.allocate(now, index, Replay::Allowed);
+            self.allocate(now, index, None);
         }
     }
 
     /// Looks again at all of a publisher's encodings, after one came to life or fell silent.
     pub(super) fn reconsider_publisher(&mut self, now: Instant, publisher: usize) {
         for at in 0..self.participants[publisher].publications.len() {
-            self.reconsider_publication(now, publisher, at);
+            self.reconsider_publication(now, publisher, at, None);
         }
     }
 
     /// What the subscribers of a publication show, after what it sends changed.
-    pub(super) fn reconsider_publication(&mut self, now: Instant, publisher: usize, at: usize) {
+    pub(super) fn reconsider_publication(
+        &mut self,
+        now: Instant,
+        publisher: usize,
+        at: usize,
+        in_hand: Option<InHand>,
+    ) {
         let publication = &self.participants[publisher].publications[at];
         if publication.info.codec.kind() == Kind::Audio {
             return;
@@ -143,7 +150,7 @@ impl<T: Transport> Shard<T> {
         let mut viewers: Vec<usize> = publication.subscribers.iter().map(|&(viewer, _)| viewer).collect();
         viewers.dedup();
         for viewer in viewers {
-            self.allocate(now, viewer, Replay::NotNow);
+            self.allocate(now, viewer, in_hand);
         }
     }
 
@@ -260,13 +267,15 @@ impl<T: Transport> Shard<T> {
         candidate: &Candidate,
         given: Option<usize>,
         line: Held,
-        replay: Replay,
+        in_hand: Option<InHand>,
     ) -> bool {
         let (publisher, at) = candidate.source;
         let publication = &self.participants[publisher].publications[at];
         let id = publication.id();
         let wished = given.and_then(|rung| Some(candidate.ladder.get(rung)?.target));
-        let shown = given.and_then(|rung| publication.nearest_sending(now, &candidate.ladder, rung));
+        let slot = &self.participants[index].slots[candidate.slot];
+        let current = slot.selector.current().map(|shown| shown.encoding);
+        let shown = given.and_then(|rung| publication.nearest_sending(now, &candidate.ladder, rung, current));
         let slot = &mut self.participants[index].slots[candidate.slot];
         let paused = given.is_none() && !candidate.ladder.is_empty();
         let news = slot.allotment.paused != paused;
@@ -286,7 +295,7 @@ impl<T: Transport> Shard<T> {
         // Whoever waits for a higher layer asks again: the key frame may have come with its beginning lost.
         if (slot.selector.set_target(shown) || waits)
             && let Some(encoding) = slot.selector.wanted_keyframe()
-            && !(replay == Replay::Allowed && self.begin_from_history(now, index, candidate, encoding))
+            && !self.begin_from_history(now, index, candidate, encoding, line, in_hand)
         {
             self.request_keyframe(now, id, encoding);
         }
@@ -296,29 +305,36 @@ impl<T: Transport> Shard<T> {
         news
     }
 
-    /// The first picture of a slot, from what has been received already. Whether there was such.
+    /// The first picture of a slot or of an encoding, from what has been received already. Whether there was such.
     fn begin_from_history(
         &mut self,
         now: Instant,
         index: usize,
         candidate: &Candidate,
-        encoding: u8,
+        encoding_index: u8,
+        line: Held,
+        in_hand: Option<InHand>,
     ) -> bool {
         let (publisher, at) = candidate.source;
-        let Some(encoding) = self.participants[publisher].publications[at].encoding(encoding) else {
-            return false;
-        };
-        let Some(run) = encoding.since_keyframe(now) else { return false };
-        let clock = encoding.clock;
-        let time = |packet: &crate::egress::SourcePacket| clock.time_of(packet.timestamp, packet.arrival);
+        let publication = &self.participants[publisher].publications[at];
+        let Some(encoding) = publication.encoding(encoding_index) else { return false };
+        let passing = in_hand
+            .filter(|packet| packet.publication == publication.id() && packet.encoding == encoding_index)
+            .map(|packet| packet.sequence);
         let slot = &self.participants[index].slots[candidate.slot];
-        if slot.selector.current().is_some() || !run.first().is_some_and(|first| slot.is_before(time(first)))
-        {
+        let more_layers = slot.selector.current().is_some_and(|shown| shown.encoding == encoding_index);
+        // More layers of what is shown were left out of what came before, and a full line has no time for what is over.
+        if more_layers || slot.has_begun() && line.back {
             return false;
         }
+        let Some(run) = encoding.since_keyframe(now, slot.has_begun(), passing) else { return false };
+        let clock = encoding.clock;
+        let time = |packet: &SourcePacket| clock.time_of(packet.timestamp, packet.arrival);
+        self.participants[index].slots[candidate.slot].begin_replay();
         for packet in &run {
             self.forward(now, index, candidate.slot, packet, time(packet));
         }
+        self.participants[index].slots[candidate.slot].end_replay();
         self.counters.pictures_from_history += 1;
         true
     }

@@ -9,7 +9,7 @@ use crate::egress::{NotAgain, Sent, SourcePacket};
 use crate::id::Ssrc;
 use crate::rtcp::{self, RtcpPacket};
 use crate::shard::Shard;
-use crate::shard::allocation::Replay;
+use crate::shard::allocation::InHand;
 use crate::shard::burst::Passing;
 use crate::shard::downlink::Waiting;
 use crate::shard::mirror::Crossing;
@@ -48,7 +48,13 @@ impl<T: Transport> Shard<T> {
             let begins = taken.packet.as_ref().filter(|packet| packet.info.starts_keyframe);
             let begins = begins.map(|packet| packet.encoding);
             self.key_frame_begins(index, at, begins, true);
-            self.reconsider_publication(now, index, at);
+            let publication = self.participants[index].publications[at].id();
+            let in_hand = taken.packet.as_ref().map(|packet| InHand {
+                publication,
+                encoding: packet.encoding,
+                sequence: packet.sequence,
+            });
+            self.reconsider_publication(now, index, at, in_hand);
             self.key_frame_begins(index, at, begins, false);
         }
         let Some(packet) = taken.packet else { return };
@@ -299,7 +305,7 @@ impl<T: Transport> Shard<T> {
             self.hold_back(now, index);
         }
         if turned {
-            self.allocate(now, index, Replay::Allowed);
+            self.allocate(now, index, None);
         } else {
             self.review(now, index, false);
         }

@@ -53,7 +53,6 @@ use crate::id::{ParticipantId, PublicationId, RoomId, ShardIndex, Ssrc};
 use crate::message::{Command, Data, Event};
 use crate::sink::{Sink, SinkEvent};
 use crate::transport::{ChannelId, Incoming, SendDataError, Transport, TransportEvent};
-use allocation::Replay;
 use arena::Arena;
 use burst::Burst;
 use mirror::Crossing;
@@ -254,7 +253,7 @@ impl<T: Transport> Shard<T> {
                 publishers.push(index);
             }
             if self.participants[index].pictures_begin(now) {
-                self.allocate(now, index, Replay::Allowed);
+                self.allocate(now, index, None);
             }
             self.review(now, index, reports);
             self.repair_unasked(now, index);

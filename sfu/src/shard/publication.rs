@@ -21,6 +21,7 @@ use crate::rtp::AudioLevel;
 use crate::sdp::{Extensions, MediaLine, PayloadFormat};
 use crate::shard::saving::Saving;
 use crate::sink::Publication;
+use onset::Onset;
 
 /// A publication of one participant.
 pub(super) struct PublicationState {
@@ -54,6 +55,7 @@ pub(super) struct Encoding {
     /// Packets that came inside another one and were not handed on yet.
     healed: VecDeque<SourcePacket>,
     spatial: [SpatialLayer; SPATIAL_LAYERS],
+    onset: Onset,
     /// The highest sequence number that came.
     highest: u64,
     /// The first packet of the last key frame, and its timestamp.
@@ -139,7 +141,11 @@ impl PublicationState {
         extensions: Extensions,
         limits: &Limits,
     ) -> Self {
-        let encodings: Vec<_> = info.encodings.iter().map(|_| Encoding::new(info.codec, limits)).collect();
+        let mut encodings: Vec<_> =
+            info.encodings.iter().map(|_| Encoding::new(info.codec, limits)).collect();
+        if let [only] = &mut encodings[..] {
+            only.onset = Onset::Only;
+        }
         Self {
             info,
             format,
@@ -284,17 +290,22 @@ impl PublicationState {
     }
 
     /// Of a ladder's choices the one to show now when `wished` is what the line has room for: that one if it is sent, else the best below it that is, else
-    /// the least above.
+    /// the least above. Where one of those below is `shown` already, another one is taken when it moves.
     pub(super) fn nearest_sending(
         &self,
         now: Instant,
         ladder: &[LayerChoice],
         wished: usize,
+        shown: Option<u8>,
     ) -> Option<Target> {
-        let sent = |choice: &&LayerChoice| {
-            self.encoding(choice.target.encoding).is_some_and(|encoding| encoding.is_sending(now))
-        };
         let (below, above) = ladder.split_at_checked(wished + 1)?;
+        let waits = below.iter().any(|choice| Some(choice.target.encoding) == shown);
+        let sent = |choice: &&LayerChoice| {
+            let at = choice.target.encoding;
+            self.encoding(at).is_some_and(|encoding| {
+                encoding.is_sending(now) && (!waits || shown == Some(at) || encoding.onset.is_steady())
+            })
+        };
         let nearest = below.iter().rev().find(sent).or_else(|| above.iter().find(sent));
         nearest.or(ladder.get(wished)).map(|choice| choice.target)
     }
@@ -406,16 +417,28 @@ impl Encoding {
     }
 
     /// The packets from the last key frame on, if a viewer who comes now is served with them better than with a key frame of their own: all of
-    /// them are there, and they are neither old nor many.
-    pub(super) fn since_keyframe(&self, now: Instant) -> Option<Vec<SourcePacket>> {
-        let (first, _) = self.last_key?;
-        let began = self.history.lookup(first)?.arrival;
+    /// them are there, and they are neither old nor many. For one who has seen something of it, not many more than the key frame itself. Not `passing`,
+    /// a packet that goes to everybody right now.
+    pub(super) fn since_keyframe(
+        &self,
+        now: Instant,
+        has_begun: bool,
+        passing: Option<u64>,
+    ) -> Option<Vec<SourcePacket>> {
+        let (first, key) = self.last_key?;
+        let began = self.history.lookup(first).filter(|_| passing != Some(first))?.arrival;
         if now.saturating_duration_since(began) > RUN_AGE {
             return None;
         }
-        let run: Option<Vec<_>> =
-            (first..=self.highest).map(|sequence| self.history.lookup(sequence).cloned()).collect();
-        run.filter(|run| run.iter().map(|packet| packet.payload.len()).sum::<usize>() <= RUN_BYTES)
+        let numbers = (first..=self.highest).filter(|&sequence| passing != Some(sequence));
+        let run: Option<Vec<_>> = numbers.map(|sequence| self.history.lookup(sequence).cloned()).collect();
+        run.filter(|run| {
+            let octets = |of: &mut dyn Iterator<Item = &SourcePacket>| {
+                of.map(|packet| packet.payload.len()).sum::<usize>()
+            };
+            let own = octets(&mut run.iter().filter(|packet| packet.timestamp == key));
+            octets(&mut run.iter()) <= if has_begun { own * 2 } else { RUN_BYTES }
+        })
     }
 
     /// What a dependency descriptor says; `Ok(None)` without one, or with one that says nothing to be relied on. An error when it means a structure that has
@@ -465,6 +488,10 @@ impl Encoding {
         info.ends_frame |= received.marker;
         self.rates.on_packet(now, info.layer, received.timestamp, received.payload.len());
         let mut reconsider = self.on_life(now, info.layer.spatial);
+        if reconsider && self.spatial.iter().filter(|layer| layer.is_sending(now)).count() == 1 {
+            self.onset.begin(now, received.timestamp);
+        }
+        reconsider |= self.onset.on_packet(now, received.timestamp);
         self.rate.on_packet(now, received.payload.len());
         if info.starts_keyframe {
             self.keyframes.on_keyframe(now);
@@ -556,6 +583,7 @@ impl Encoding {
             structure_came: false,
             healed: VecDeque::new(),
             spatial: [SpatialLayer::default(); SPATIAL_LAYERS],
+            onset: Onset::default(),
             highest: 0,
             last_key: None,
             rate: RateMeter::default(),
@@ -563,6 +591,7 @@ impl Encoding {
     }
 }
 
+mod onset;
 mod redundancy;
 
 /// An encoding that sent nothing for so long is not counted on.

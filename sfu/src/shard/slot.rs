@@ -33,6 +33,7 @@ pub(super) struct Slot {
     frames: FrameMunger,
     sent: SentHistory,
     clock: SlotClock,
+    catching_up: Option<CatchingUp>,
     rtx_sequence: u64,
     /// Encoding and timestamp, as received, of the last key frame.
     key: Option<(u8, u32)>,
@@ -72,6 +73,15 @@ pub(super) struct Allotment {
     pub(super) restraint: Restraint,
 }
 
+/// A slot that goes over to packets which came before: their pictures are shown in quick succession, right after what was sent last.
+#[derive(Clone, Copy)]
+struct CatchingUp {
+    /// The timestamp, as received, of the last one; `None` before the first.
+    picture: Option<u32>,
+    /// Nothing else came since.
+    replays: bool,
+}
+
 /// A source packet that is for this slot, under its new numbers.
 pub(super) struct Munged {
     pub(super) sent: Sent,
@@ -99,6 +109,7 @@ impl Slot {
             frames: FrameMunger::default(),
             sent: SentHistory::default(),
             clock: SlotClock::new(rate, start.rtp_time, origin),
+            catching_up: None,
             rtx_sequence: FIRST_CYCLE + u64::from(start.rtx_sequence),
             key: None,
             mid_acknowledged: false,
@@ -139,6 +150,8 @@ impl Slot {
         self.source = None;
         self.selector = LayerSelector::default();
         self.sent.clear();
+        self.catching_up = None;
+        self.key = None;
         self.allotment = Allotment::default();
     }
 
@@ -185,6 +198,11 @@ impl Slot {
                 return self.leave_out(packet);
             }
             Selection::Switch => {
+                let behind = self.clock.is_past(time);
+                self.catching_up = self.catching_up.filter(|catching_up| catching_up.replays && behind);
+                if let Some(catching_up) = &mut self.catching_up {
+                    catching_up.picture = Some(packet.timestamp);
+                }
                 let rtp_time = self.clock.rtp_at(time);
                 self.munger.switch_to(packet.sequence, packet.timestamp, rtp_time);
                 if let Some(numbers) = &packet.info.numbers {
@@ -194,7 +212,7 @@ impl Slot {
                     self.frames.switch_to(frame.frame_number);
                 }
             }
-            Selection::Forward => {}
+            Selection::Forward => self.catch_up(packet, time),
         }
         if packet.payload.is_empty() {
             return self.leave_out(packet);
@@ -223,8 +241,41 @@ impl Slot {
             worth: self.worth(packet),
             marks: Marks::default(),
         };
-        self.clock.on_sent(munged.timestamp, time);
+        if self.catching_up.is_some() {
+            self.clock.on_sent_catching_up(munged.timestamp, time);
+        } else {
+            self.clock.on_sent(munged.timestamp, time);
+        }
         Some(Munged { sent, switched: selection == Selection::Switch })
+    }
+
+    /// Whether something was sent of what it carries now.
+    pub(super) fn has_begun(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// What is selected from now on came before, and is to begin what the slot shows.
+    pub(super) fn begin_replay(&mut self) {
+        self.catching_up = Some(CatchingUp { picture: None, replays: true });
+    }
+
+    /// What came before was all selected.
+    pub(super) fn end_replay(&mut self) {
+        if let Some(catching_up) = &mut self.catching_up {
+            catching_up.replays = false;
+        }
+    }
+
+    /// Gives a picture that came before its time to be shown, and what follows its own again.
+    #[inline]
+    fn catch_up(&mut self, packet: &SourcePacket, time: Instant) {
+        let Some(CatchingUp { picture, replays }) = self.catching_up else { return };
+        let ahead = |last: u32| (1..1 << 31).contains(&packet.timestamp.wrapping_sub(last));
+        if picture.is_some_and(ahead) {
+            let rtp_time = self.clock.rtp_catching_up(time);
+            self.munger.retime(packet.sequence, packet.timestamp, rtp_time);
+            self.catching_up = replays.then_some(CatchingUp { picture: Some(packet.timestamp), replays });
+        }
     }
 
     /// A packet that is not for this viewer: numbers close up over it. Where those after it have gone out already its number is sent with nothing in it,
@@ -450,11 +501,6 @@ impl Slot {
         } else {
             self.playout.follow(now, wanted);
         }
-    }
-
-    /// Whether a picture of that instant can be what comes next: nothing later was sent.
-    pub(super) fn is_before(&self, time: Instant) -> bool {
-        self.clock.is_before(time)
     }
 
     /// What a sender report says of this slot: nothing before the first packet.

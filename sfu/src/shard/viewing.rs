@@ -6,7 +6,6 @@ use crate::codec::Kind;
 use crate::id::PublicationId;
 use crate::message::Event;
 use crate::shard::Shard;
-use crate::shard::allocation::Replay;
 use crate::shard::assignment::{Wish, assign};
 use crate::shard::pictures::Picture;
 use crate::shard::publication::PublicationState;
@@ -34,7 +33,7 @@ impl<T: Transport> Shard<T> {
         self.fill_slots(now, index, Kind::Video, &video);
         self.prefer_pictures_slots(index, &mut audio);
         self.fill_slots(now, index, Kind::Audio, &audio);
-        self.allocate(now, index, Replay::Allowed);
+        self.allocate(now, index, None);
         self.tell_slots(index);
         let participant = &mut self.participants[index];
         let id = participant.id;

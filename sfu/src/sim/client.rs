@@ -34,6 +34,8 @@ pub struct ClientPlan {
     pub feedback: bool,
     /// It never asks for what it lacks.
     pub mute: bool,
+    /// So many pictures of an encoding are left out after the key frame that it comes back with, as libvpx does.
+    pub stutters: u8,
 }
 
 impl ClientPlan {
@@ -78,6 +80,8 @@ pub struct Client {
     /// What it publishes and shows is layered, instead of plain VP8.
     scheme: Option<Scheme>,
     layered: Option<LayeredSource>,
+    /// Pictures taken so far, whichever encodings were made of them.
+    pictures: u32,
     out: VecDeque<Bytes>,
     /// Parts of pictures whose time to leave has not come.
     paced: VecDeque<(Instant, Bytes)>,
@@ -132,6 +136,8 @@ struct Sending {
     frame: u32,
     wants_key: bool,
     wanted: bool,
+    comes_back: bool,
+    left_out: u8,
     history: VecDeque<(u16, Vec<u8>)>,
 }
 
@@ -146,6 +152,8 @@ impl Client {
             frame: 0,
             wants_key: true,
             wanted: true,
+            comes_back: false,
+            left_out: 0,
             history: VecDeque::new(),
         };
         let encodings: Vec<_> = (0..plan.publishes.len()).map(sending).collect();
@@ -160,6 +168,7 @@ impl Client {
             encodings,
             scheme: None,
             layered: None,
+            pictures: 0,
             out: VecDeque::new(),
             paced: VecDeque::new(),
             next_frame: None,
@@ -323,7 +332,8 @@ impl Client {
     /// The server tells which encodings are worth sending. One that is taken up again begins with a key frame.
     pub fn want(&mut self, wanted: &[bool]) {
         for (sending, &wanted) in self.encodings.iter_mut().zip(wanted) {
-            sending.wants_key |= wanted && !sending.wanted;
+            sending.comes_back |= wanted && !sending.wanted;
+            sending.wants_key |= sending.comes_back;
             sending.wanted = wanted;
         }
     }
@@ -361,9 +371,17 @@ impl Client {
             return;
         }
         let mut turn = self.paced.back().map_or(now, |(at, _)| now.max(*at));
+        self.pictures += 1;
         for (encoding, sending) in self.encodings.iter_mut().enumerate().filter(|(_, sending)| sending.wanted)
         {
+            if sending.left_out > 0 {
+                sending.left_out -= 1;
+                continue;
+            }
             let key = std::mem::take(&mut sending.wants_key);
+            if std::mem::take(&mut sending.comes_back) {
+                sending.left_out = self.plan.stutters;
+            }
             let parts = self.plan.parts_of(self.plan.publishes[encoding], key);
             for part in 0..parts {
                 let mark = Mark {
@@ -375,7 +393,7 @@ impl Client {
                     key,
                 };
                 let payload = mark.write(PART_BYTES, self.plan.publishes[encoding]);
-                let timestamp = sending.frame.wrapping_mul(FRAME_TICKS).wrapping_add(sending.ssrc);
+                let timestamp = self.pictures.wrapping_mul(FRAME_TICKS).wrapping_add(sending.ssrc);
                 let header = Header {
                     payload_type: 96,
                     marker: part + 1 == parts,
