@@ -2,7 +2,7 @@
  * What this participant looks at, computed from the elements that show it.
  *
  * Each element's size in device pixels, and whether it is on the screen at all, become one whole `view` message,
- * sent when it differs from the last one and at most every `EVERY_MS`.
+ * sent when it differs from the last one: at once, and at most every `EVERY_MS`.
  */
 
 /** Least time between two views, in milliseconds. */
@@ -188,11 +188,18 @@ export class ViewSender {
   }
 
   #changed = () => {
-    if (this.#closed || this.#timer !== undefined) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#flush();
-    }, EVERY_MS);
+    if (this.#closed) return;
+    this.#due = true;
+    // What changes together is sent together.
+    this.#timer ??= setTimeout(this.#turn, 0);
+  };
+
+  #turn = () => {
+    this.#timer = undefined;
+    if (!this.#due) return;
+    this.#due = false;
+    this.#flush();
+    this.#timer = setTimeout(this.#turn, EVERY_MS);
   };
 
   #flush() {
@@ -231,6 +238,8 @@ export class ViewSender {
   #audio = 'all';
   #sent = '';
   #closed = false;
+  /** Something changed since the view was looked at last. */
+  #due = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** @type {ResizeObserver | undefined} */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodingsFor } from '../src/encodings.js';
-import { heightFor, viewOf } from '../src/view.js';
+import { EVERY_MS, heightFor, ViewSender, viewOf } from '../src/view.js';
 
 test('a picture that fills its box both ways needs the larger height of the two', () => {
   assert.equal(heightFor({ width: 320, height: 180 }, null, 1), 180);
@@ -70,4 +70,28 @@ test('who is in the light comes first, as sharp as can be; the others stay', () 
   const small = { publication: 'a', max_height: 180 };
   assert.deepEqual(viewOf(shown, 'all', 'b').video, [{ publication: 'b', max_height: 4320, priority: 10 }, small]);
   assert.deepEqual(viewOf([shown[0]], 'all', 'b').video.length, 2, 'before a place shows it');
+});
+
+test('a wish is sent at once, those that follow soon together', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const sent = [];
+  const views = new ViewSender((view) => sent.push(view.video.map(({ publication }) => publication)));
+  views.hear([]);
+  views.spotlight('p1/0');
+  t.mock.timers.tick(0);
+  assert.deepEqual(sent, [['p1/0']]);
+  views.spotlight('p2/0');
+  t.mock.timers.tick(EVERY_MS - 1);
+  views.spotlight('p3/0');
+  assert.equal(sent.length, 1);
+  t.mock.timers.tick(1);
+  assert.deepEqual(sent, [['p1/0'], ['p3/0']]);
+  t.mock.timers.tick(10 * EVERY_MS);
+  views.spotlight(null);
+  t.mock.timers.tick(0);
+  assert.deepEqual(sent[2], []);
+  views.spotlight('p1/0');
+  views.close();
+  t.mock.timers.tick(EVERY_MS);
+  assert.equal(sent.length, 3, 'nothing after its end');
 });
