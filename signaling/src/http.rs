@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::extract::ws::WebSocketUpgrade;
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::protocol::SUBPROTOCOL;
 use crate::session::Rooms;
 use crate::token::Tokens;
+use crate::upgrade::Upgrade;
 use crate::{whip, ws};
 
 /// What the routes stand on.
@@ -49,25 +48,14 @@ impl Signaling {
     }
 }
 
-async fn web_socket(
-    State(signaling): State<Signaling>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+async fn web_socket(State(signaling): State<Signaling>, headers: HeaderMap, upgrade: Upgrade) -> Response {
     if !signaling.origin_is_allowed(&headers) {
         signaling.rooms.metrics().origins_refused.inc();
         return refusal(StatusCode::FORBIDDEN, "not_allowed", "Pages of this origin may not connect.");
     }
-    let limits = signaling.rooms.limits();
     // A message somewhat over its limit is read, so that its sender can be told; one far over ends the connection.
-    let read_at_most = limits.offer_bytes.saturating_mul(2);
-    // The 128 KiB that a WebSocket reads into by default would be most of what a session costs.
-    upgrade
-        .protocols([SUBPROTOCOL])
-        .read_buffer_size(1024)
-        .max_message_size(read_at_most)
-        .max_frame_size(read_at_most)
-        .on_upgrade(move |socket| ws::serve(socket, signaling.rooms, signaling.tokens))
+    let read_at_most = signaling.rooms.limits().offer_bytes.saturating_mul(2);
+    upgrade.accept(read_at_most, move |socket| ws::serve(socket, signaling.rooms, signaling.tokens))
 }
 
 async fn health(State(signaling): State<Signaling>) -> Response {

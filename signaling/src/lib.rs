@@ -12,6 +12,7 @@ pub mod recorder;
 pub mod room;
 pub mod session;
 pub mod token;
+mod upgrade;
 mod whip;
 mod ws;
 

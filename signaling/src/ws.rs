@@ -3,11 +3,14 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::Error;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::protocol::{
     ClientMessage, ErrorCode, ErrorMessage, Hello, NewToken, Refused, ServerMessage, VERSION, parse,
@@ -15,21 +18,26 @@ use crate::protocol::{
 use crate::room::{Admission, Close, ConnectionId, written};
 use crate::session::{Input, OpenError, Outbox, Outgoing, OutgoingReceiver, RoomHandle, Rooms, outbox};
 use crate::token::Tokens;
+use crate::upgrade::Socket;
 
 /// Serves one WebSocket until it is closed. A panic ends it alone.
-pub(crate) async fn serve(socket: WebSocket, rooms: Rooms, tokens: Tokens) {
-    let metrics = rooms.metrics().clone();
-    let _open = rooms.opened();
+pub(crate) fn serve(socket: Socket, rooms: Rooms, tokens: Tokens) -> impl Future<Output = ()> + Send {
+    // What the future does not begin with, it does not carry along: there are many, and they last.
+    let (sink, stream) = socket.split();
     let connection = Connection {
         id: ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed)),
-        rooms: rooms.clone(),
+        rooms,
         tokens,
         room: None,
         room_id: String::new(),
     };
-    if AssertUnwindSafe(run(socket, connection)).catch_unwind().await.is_err() {
-        metrics.panics.inc();
-        tracing::error!("a session panicked; its WebSocket is closed");
+    async move {
+        let rooms = connection.rooms.clone();
+        let _open = rooms.opened();
+        if AssertUnwindSafe(run(sink, stream, connection)).catch_unwind().await.is_err() {
+            rooms.metrics().panics.inc();
+            tracing::error!("a session panicked; its WebSocket is closed");
+        }
     }
 }
 
@@ -56,9 +64,8 @@ impl Drop for Connection {
     }
 }
 
-async fn run(socket: WebSocket, mut connection: Connection) {
+async fn run(sink: SplitSink<Socket, Message>, mut stream: SplitStream<Socket>, mut connection: Connection) {
     let farewell = connection.rooms.limits().farewell;
-    let (sink, mut stream) = socket.split();
     let (outbox, outgoing) = outbox(connection.rooms.limits().send_queue_bytes);
     let mut writer = tokio::spawn(write(sink, outgoing, connection.rooms.clone()));
     let written = tokio::select! {
@@ -76,7 +83,7 @@ async fn run(socket: WebSocket, mut connection: Connection) {
 
 impl Connection {
     /// Reads until the WebSocket is gone, silent, or to be closed: then the reason is in the outbox.
-    async fn read(&mut self, stream: &mut SplitStream<WebSocket>, outbox: &Outbox) {
+    async fn read(&mut self, stream: &mut SplitStream<Socket>, outbox: &Outbox) {
         let rooms = self.rooms.clone();
         let limits = rooms.limits();
         // Apart, so that its memory goes when it is over.
@@ -92,44 +99,43 @@ impl Connection {
         }
         let Some(room) = self.room.clone() else { return };
         while let Ok(Some(frame)) = timeout(limits.silence, stream.next()).await {
-            let message = match frame {
-                Ok(Message::Text(text)) => {
-                    if text.len() > limits.offer_bytes {
-                        self.refuse(outbox, Refusal::too_large());
-                        return;
-                    }
-                    let message = parse(text.as_bytes());
-                    let is_offer = matches!(message, Ok(ClientMessage::Offer(_)));
-                    if text.len() > limits.message_bytes && !is_offer {
-                        self.refuse(outbox, Refusal::too_large());
-                        return;
-                    }
-                    message
-                }
-                Ok(Message::Binary(bytes)) if bytes.len() > limits.message_bytes => {
-                    self.refuse(outbox, Refusal::too_large());
-                    return;
-                }
-                Ok(Message::Binary(_)) => Err(Refused::binary()),
-                Ok(Message::Ping(_) | Message::Pong(_)) => continue,
+            let frame = match frame {
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
                 Ok(Message::Close(_)) => return,
-                Err(error) => {
-                    if is_capacity(&error) {
-                        self.refuse(outbox, Refusal::too_large());
-                    }
-                    return;
-                }
+                Ok(frame) => frame,
+                Err(Error::Capacity(_)) => return self.refuse(outbox, Refusal::too_large()),
+                Err(_) => return,
             };
-            self.count(&message);
-            let input = match message {
-                Ok(ClientMessage::Token(NewToken { id, token })) => self.renewal(id, &token),
-                message => Input::Message(self.id, message),
-            };
-            if room.send(input).await.is_err() {
-                outbox.close(Close::GoingAway);
-                return;
+            // Read when there is a place for it: until then it is but a frame.
+            let Ok(place) = room.place().await else { return outbox.close(Close::GoingAway) };
+            match self.input(frame) {
+                Ok(input) => place.send(input),
+                Err(refused) => return self.refuse(outbox, refused),
             }
         }
+    }
+
+    /// What a frame is to the room.
+    fn input(&self, frame: Message) -> Result<Input, Refusal> {
+        let limits = self.rooms.limits();
+        let message = match frame {
+            Message::Text(text) if text.len() > limits.offer_bytes => return Err(Refusal::too_large()),
+            Message::Text(text) => {
+                let message = parse(text.as_bytes());
+                let is_offer = matches!(message, Ok(ClientMessage::Offer(_)));
+                if text.len() > limits.message_bytes && !is_offer {
+                    return Err(Refusal::too_large());
+                }
+                message
+            }
+            frame if frame.len() > limits.message_bytes => return Err(Refusal::too_large()),
+            _ => Err(Refused::binary()),
+        };
+        self.count(&message);
+        Ok(match message {
+            Ok(ClientMessage::Token(NewToken { id, token })) => self.renewal(id, &token),
+            message => Input::Message(self.id, message),
+        })
     }
 
     fn renewal(&self, request: u64, token: &str) -> Input {
@@ -142,16 +148,16 @@ impl Connection {
     /// Waits for the hello and enters the room. `Err(None)`: the WebSocket is gone.
     async fn hello(
         &mut self,
-        stream: &mut SplitStream<WebSocket>,
+        stream: &mut SplitStream<Socket>,
         outbox: &Outbox,
     ) -> Result<(), Option<Refusal>> {
         let expected = || Some(Refusal::new(ErrorCode::HelloExpected, "The first message is a `hello`."));
         let text = loop {
             match stream.next().await {
                 Some(Ok(Message::Text(text))) => break text,
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Binary(_))) => return Err(expected()),
-                Some(Err(error)) if is_capacity(&error) => return Err(Some(Refusal::too_large())),
+                Some(Err(Error::Capacity(_))) => return Err(Some(Refusal::too_large())),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(None),
             }
         };
@@ -244,20 +250,8 @@ impl Refusal {
     }
 }
 
-/// Whether the frame was refused for its size.
-fn is_capacity(error: &Error) -> bool {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = source {
-        if error.to_string().contains("too long") || error.to_string().contains("too big") {
-            return true;
-        }
-        source = error.source();
-    }
-    false
-}
-
 /// Writes what the room sends, and pings, until it is told to close or the WebSocket is gone.
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut outgoing: OutgoingReceiver, rooms: Rooms) {
+async fn write(mut sink: SplitSink<Socket, Message>, mut outgoing: OutgoingReceiver, rooms: Rooms) {
     let limits = rooms.limits();
     let mut pings = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -278,10 +272,9 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut outgoing: OutgoingRe
         };
         match next {
             Some(Outgoing::Text(text)) => {
-                let Ok(message) = Utf8Bytes::try_from(text.clone()) else { continue };
                 let sent = tokio::select! {
                     () = outgoing.overflowed() => break Close::TooSlow,
-                    sent = sink.send(Message::Text(message)) => sent,
+                    sent = send(&mut sink, &text) => sent,
                 };
                 if sent.is_err() {
                     return;
@@ -293,6 +286,25 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut outgoing: OutgoingRe
         }
     };
     rooms.metrics().closes.with_label_values(&[&why.code().to_string()]).inc();
-    let frame = CloseFrame { code: why.code(), reason: Utf8Bytes::from_static("") };
+    let frame = CloseFrame { code: why.code().into(), reason: Utf8Bytes::from_static("") };
     let _ = timeout(limits.farewell, sink.send(Message::Close(Some(frame)))).await;
 }
+
+/// Sends a message in as many frames as it takes (RFC 6455 section 5.4): what a WebSocket writes from is as large as the largest frame for good, and the
+/// list of a room's members is many times what comes later. Without an end when it is cancelled: then nothing but a close may follow.
+async fn send(sink: &mut SplitSink<Socket, Message>, text: &Bytes) -> Result<(), Error> {
+    let mut rest = text.clone();
+    let mut kind = Data::Text;
+    loop {
+        let piece = rest.split_to(rest.len().min(PAYLOAD));
+        let frame = Frame::message(piece, OpCode::Data(kind), rest.is_empty());
+        sink.send(Message::Frame(frame)).await?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        kind = Data::Continue;
+    }
+}
+
+/// Bytes: with its header of four (RFC 6455 section 5.2), as large a frame as the allocator has a size for.
+const PAYLOAD: usize = 1024 - 4;

@@ -240,7 +240,7 @@ impl Room {
             media: None,
         };
         if let Some(member) = self.members.get_mut(id) {
-            member.session = Some(session);
+            member.session = Some(Box::new(session));
         }
         self.empty_since = None;
         if let Some(connection) = connection {

@@ -21,8 +21,8 @@ pub(super) struct Member {
     pub(super) rights: Rights,
     pub(super) keys: KeyRing,
     pub(super) buckets: Buckets,
-    /// `None` when they have left.
-    pub(super) session: Option<Session>,
+    /// `None` when they have left. Apart, since it is most of a member, and members stand in blocks that are not full.
+    pub(super) session: Option<Box<Session>>,
     pub(super) left_at: Option<Instant>,
 }
 

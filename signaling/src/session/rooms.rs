@@ -83,6 +83,11 @@ pub(crate) enum OpenError {
 pub(crate) struct RoomGone;
 
 impl RoomHandle {
+    /// A place in the inbox, waited for while it is full: that slows one client. Cancel-safe.
+    pub(crate) async fn place(&self) -> Result<mpsc::Permit<'_, Input>, RoomGone> {
+        self.inbox.reserve().await.map_err(|_| RoomGone)
+    }
+
     /// Hands over, waiting while the inbox is full: that slows one client. Cancel-safe: what was not taken is lost.
     pub(crate) async fn send(&self, input: Input) -> Result<(), RoomGone> {
         self.inbox.send(input).await.map_err(|_| RoomGone)

@@ -26,7 +26,13 @@ impl Client {
         address: SocketAddr,
         origin: Option<&str>,
     ) -> Result<Self, Box<Response<Option<Vec<u8>>>>> {
-        Self::over(TcpStream::connect(address).await.expect("a connection"), address, origin).await
+        Self::over(TcpStream::connect(address).await.expect("a connection"), address, origin, None).await
+    }
+
+    /// Opens a WebSocket that takes frames of so many bytes and no larger ones.
+    pub(crate) async fn open_with_frames_of(address: SocketAddr, bytes: usize) -> Self {
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        Self::over(stream, address, None, Some(bytes)).await.expect("a WebSocket")
     }
 
     /// Opens a WebSocket that takes little before it is read.
@@ -34,13 +40,14 @@ impl Client {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");
         let stream = socket.connect(address).await.expect("a connection");
-        Self::over(stream, address, None).await.expect("a WebSocket")
+        Self::over(stream, address, None, None).await.expect("a WebSocket")
     }
 
     async fn over(
         stream: TcpStream,
         address: SocketAddr,
         origin: Option<&str>,
+        max_frame: Option<usize>,
     ) -> Result<Self, Box<Response<Option<Vec<u8>>>>> {
         let mut request = format!("ws://{address}/v1/ws").into_client_request().expect("a request");
         let headers = request.headers_mut();
@@ -48,7 +55,7 @@ impl Client {
         if let Some(origin) = origin {
             headers.insert("origin", HeaderValue::from_str(origin).expect("an origin"));
         }
-        let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+        let config = WebSocketConfig::default().max_message_size(None).max_frame_size(max_frame);
         match tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await {
             Ok((socket, response)) => {
                 assert_eq!(response.headers()["sec-websocket-protocol"], "simmer.v1");

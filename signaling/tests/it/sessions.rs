@@ -30,6 +30,21 @@ async fn two_clients_share_one_log() {
 }
 
 #[tokio::test]
+async fn a_long_message_comes_in_frames_of_a_kibibyte() {
+    let server = Server::start().await;
+    let mut ana = Client::open_with_frames_of(server.address, 1020).await;
+    ana.hello(&server.token("class-7", "ana", Role::Host), None).await;
+    // Of two bytes each, so that some are cut.
+    let text = "é".repeat(1999);
+    for (id, text) in [&text[..], "short", &text[2..]].into_iter().enumerate() {
+        ana.act(id as u64, json!({"kind": "chat", "text": text})).await;
+    }
+    let mut ben = Client::open_with_frames_of(server.address, 1020).await;
+    let welcome = ben.hello(&server.token("class-7", "ben", Role::Participant), None).await;
+    assert_eq!(welcome["snapshot"]["chat"][0]["text"], text);
+}
+
+#[tokio::test]
 async fn a_cut_socket_is_resumed_and_nothing_is_missing() {
     let server = Server::start().await;
     let mut ana = server.host("r", "ana").await;
