@@ -26,7 +26,8 @@ pub struct Signaling {
 }
 
 impl Signaling {
-    /// `GET /v1/ws`, `POST /v1/whip/{room}`, `POST /v1/whep/{room}` with their sessions, and `GET /healthz`.
+    /// `GET /v1/ws`, `POST /v1/whip/{room}`, `POST /v1/whep/{room}` with their sessions, and `GET /healthz`. Who serves them sets `TCP_NODELAY`
+    /// on what they accept: messages leave in several small frames.
     pub fn routes(self) -> Router {
         Router::new()
             .route("/v1/ws", get(web_socket))

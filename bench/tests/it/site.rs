@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::serve::ListenerExt;
 use simmer_sfu::{Config, Sfu};
 use simmer_signaling::limits::Limits;
 use simmer_signaling::metrics::Metrics;
@@ -51,6 +52,7 @@ impl Site {
             tokens: Tokens::new(SAMPLE_KEY).expect("a long key"),
             allowed_origins: Arc::from([]),
         };
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("no delay"));
         tokio::spawn(async move { axum::serve(listener, signaling.routes()).await });
         Self { address, metrics, core }
     }

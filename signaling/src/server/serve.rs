@@ -12,6 +12,7 @@ use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use prometheus::{IntGaugeVec, Opts};
 use simmer_recorder::{RecorderConfig, SessionId, Store};
 use simmer_sfu::{Sfu, StartError};
@@ -234,6 +235,10 @@ async fn listen(listener: TcpListener, routes: Router, mut stopped: watch::Recei
     let ended = async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
+    // A message in several frames, or one right after another, is not held back until the client has acknowledged what was before it.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(ended).await {
         tracing::error!(%error, "HTTP ended");
     }

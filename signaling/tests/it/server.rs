@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use simmer_sfu::id::ParticipantId;
 use simmer_sfu::message::{Command, Event};
 use simmer_signaling::limits::Limits;
@@ -86,6 +87,7 @@ impl Server {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("no delay"));
         tokio::spawn(async move { axum::serve(listener, signaling.routes()).await });
         Self { address, tokens, rooms, feed, core }
     }
