@@ -148,6 +148,9 @@ impl Load {
         for (group, plan) in groups.iter().enumerate() {
             let watches_only = !plan.publishes();
             if self.joins_from.is_none() && (watches_only || group + 1 == groups.len()) {
+                if watches_only && group > 0 && self.options.server_pid.is_some() {
+                    self.pass(PUBLICATIONS_SETTLE_S).await;
+                }
                 self.count_joins_from(if watches_only { self.milestones.len() } else { 0 })?;
             }
             self.bar.set_message(plan.name.clone());
@@ -511,5 +514,7 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_millis(100);
 const SAMPLE: Duration = Duration::from_secs(1);
+/// A server keeps some seconds of what is published: that is no viewer's.
+const PUBLICATIONS_SETTLE_S: f64 = 3.0;
 /// For what is on its way when the window closes, retransmissions included.
 const DRAIN: Duration = Duration::from_secs(1);
