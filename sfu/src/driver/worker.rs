@@ -1,6 +1,7 @@
 //! One worker's turn: what came in, what is due, what goes out.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +19,8 @@ use super::socket::MediaSocket;
 use crate::counters::WorkerCounters;
 use crate::id::ShardIndex;
 use crate::message::{DisconnectReason, Event};
-use crate::shard::Shard;
 use crate::shard::mirror::Crossing;
+use crate::shard::{Run, Shard};
 use crate::transport::{Class, RtcTransport, Transport};
 
 /// Whom events are told to. One worker at a time.
@@ -78,9 +79,7 @@ impl Worker {
             if stop {
                 self.shard.close(now);
             }
-            if self.shard.poll_timeout().is_some_and(|at| at <= now) {
-                self.shard.guarded(now, |shard, now| shard.handle_timeout(now));
-            }
+            self.let_run(now);
             self.transmit_unless_more_comes(now);
             self.hand_on();
             self.show(now, stop);
@@ -314,10 +313,25 @@ impl Worker {
         }
     }
 
+    /// Lets everything run that is due. What one part of it has written is sent before the next part writes.
+    fn let_run(&mut self, now: Instant) {
+        let mut again = false;
+        while self.shard.poll_timeout().is_some_and(|at| at <= now) {
+            if std::mem::replace(&mut again, true) {
+                self.send(|shard, send| shard.poll_written(send));
+            }
+            self.shard.guarded(now, |shard, now| shard.handle_timeout(now));
+        }
+    }
+
     fn transmit(&mut self, now: Instant) {
+        self.send(|shard, send| shard.poll_transmit(now, send));
+    }
+
+    fn send(&mut self, poll: impl FnOnce(&mut Shard<RtcTransport>, &mut dyn FnMut(SocketAddr, Run<'_>))) {
         let socket = &self.socket;
         let mut unsent = 0;
-        self.shard.poll_transmit(now, |to, run| {
+        poll(&mut self.shard, &mut |to, run| {
             if let Err(error) = socket.send(to, run) {
                 unsent += run.contents.len().div_ceil(run.segment_size) as u64;
                 tracing::debug!(%error, "sending from the media port");

@@ -230,13 +230,14 @@ impl<T: Transport> Shard<T> {
         }
     }
 
-    /// Lets everything run that is due.
+    /// Lets what is due run. When a good many have something to send it leaves the rest for the next call, which is due at once
+    /// ([`poll_timeout`](Self::poll_timeout)): what is written takes memory until it is [handed out](Self::poll_written).
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(room) = self.room_timers.pop(now) {
             self.review_speakers(now, room);
         }
         let mut publishers = std::mem::take(&mut self.reporting);
-        publishers.clear();
+        let mut turns = 0;
         while let Some(index) = self.timers.pop(now) {
             if self.participants.get(index).is_none() {
                 continue;
@@ -262,12 +263,20 @@ impl<T: Transport> Shard<T> {
             self.take_back(index);
             self.after_transport(now, index);
             self.arm_after(index, now);
+            turns += 1;
+            if turns >= TURNS_AT_ONCE && self.queue.len() >= TURNS_AT_ONCE {
+                break;
+            }
         }
         // After everybody's own turn, as where word of it comes from another shard: whose turn is first makes no difference to what they show.
-        for &index in &publishers {
-            self.current = Some(index);
-            self.look_again(now, index);
-            self.cross_tick(index);
+        if self.timers.next().is_none_or(|next| next > now) {
+            for index in publishers.drain(..) {
+                if self.participants.get(index).is_some() {
+                    self.current = Some(index);
+                    self.look_again(now, index);
+                    self.cross_tick(index);
+                }
+            }
         }
         self.reporting = publishers;
     }
@@ -286,13 +295,19 @@ impl<T: Transport> Shard<T> {
         }
         self.guarded(now, |shard, now| {
             shard.pass_on(now, |shard, index| {
-                // Whoever was not in the queue before is its last.
-                if shard.queue.last() == Some(&index) {
-                    shard.queue.pop();
+                // Whoever was not in the queue before is its last; others are handed out later, unless that is many who hold memory until then.
+                let is_last = shard.queue.pop_if(|last| *last == index).is_some();
+                if is_last || shard.queue.len() >= TURNS_AT_ONCE {
                     shard.hand_out(index, &mut send);
                 }
             });
         });
+        self.poll_written(send);
+        self.handed_out = self.counters.bytes_forwarded;
+    }
+
+    /// Hands out what is written already, as [`poll_transmit`](Self::poll_transmit) does, and lets what is on its way wait for the rest of a picture.
+    pub fn poll_written(&mut self, mut send: impl FnMut(SocketAddr, Run<'_>)) {
         let mut queue = std::mem::take(&mut self.queue);
         for index in queue.drain(..) {
             self.hand_out(index, &mut send);
@@ -302,11 +317,13 @@ impl<T: Transport> Shard<T> {
             self.take_back(index);
         }
         self.queue = queue;
-        self.handed_out = self.counters.bytes_forwarded;
     }
 
     fn hand_out(&mut self, index: usize, send: &mut impl FnMut(SocketAddr, Run<'_>)) {
-        let Some(participant) = self.participants.get_mut(index) else { return };
+        let Some(participant) = self.participants.get_mut(index).filter(|participant| participant.queued)
+        else {
+            return;
+        };
         participant.queued = false;
         match participant.transport.as_ref().and_then(Transport::destination) {
             Some(to) => participant.downlink.drain(|run| send(to, run)),
@@ -578,6 +595,8 @@ impl<T: Transport> Shard<T> {
 
 /// Addresses that one participant may be bound to at once; the one bound first goes.
 const MAX_ADDRESSES: usize = 16;
+/// As many write before what they wrote is sent.
+const TURNS_AT_ONCE: usize = 16;
 /// The finest grain of timers.
 const MIN_TURN: Duration = Duration::from_millis(1);
 /// For so long the packets of whoever sends those of a picture apart leave as they come.

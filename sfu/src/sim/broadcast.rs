@@ -140,7 +140,7 @@ impl Broadcast {
     /// Lets time pass, with all that is due in it: reports and feedback.
     pub fn pass(&mut self, time: Duration) {
         self.now += time;
-        if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
+        while self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
             self.shard.handle_timeout(self.now);
             self.drain();
         }
