@@ -1,13 +1,14 @@
 //! What was sent and is not yet settled.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 
 use crate::bandwidth::ProbeId;
 
 /// The datagrams that feedback may still be about. Its memory is kept, so that a steady stream allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SentHistory {
-    packets: VecDeque<SentPacket>,
+    packets: VecDeque<Entry>,
     /// The number of the first one kept.
     first: u64,
     /// The most kept at once since the last round of numbers.
@@ -23,8 +24,20 @@ pub(super) struct SentPacket {
     pub(super) bytes: u32,
     /// What it is part of.
     pub(super) probe: Option<ProbeId>,
+}
+
+/// One datagram as it is kept: each viewer has hundreds.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    sent_us: i64,
+    /// The probe's number and 1 more.
+    probe: Option<NonZeroU32>,
+    /// No datagram has more than this counts.
+    bytes: u16,
     fate: Fate,
 }
+
+const _: () = assert!(size_of::<Entry>() == 16);
 
 /// What a report about a datagram told that was not known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,9 +72,11 @@ impl SentHistory {
             }
             None => return,
         };
-        let gap = SentPacket { sent_us, bytes: 0, probe: None, fate: Fate::Skipped };
+        let gap = Entry { sent_us, bytes: 0, probe: None, fate: Fate::Skipped };
         self.packets.extend((0..skipped).map(|_| gap));
-        self.packets.push_back(SentPacket { sent_us, bytes, probe, fate: Fate::InFlight });
+        let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
+        let probe = probe.and_then(|ProbeId(id)| NonZeroU32::new(id.wrapping_add(1)));
+        self.packets.push_back(Entry { sent_us, bytes, probe, fate: Fate::InFlight });
         self.forget(sent_us);
         self.most = self.most.max(self.packets.len());
         if number.is_multiple_of(ROUND) {
@@ -101,7 +116,9 @@ impl SentHistory {
             _ => return None,
         };
         packet.fate = fate;
-        Some((*packet, news))
+        let Entry { sent_us, bytes, probe, .. } = *packet;
+        let probe = probe.map(|probe| ProbeId(probe.get() - 1));
+        Some((SentPacket { sent_us, bytes: bytes.into(), probe }, news))
     }
 
     /// Lets go of what is settled, and of what is too old or too much.
@@ -153,6 +170,18 @@ mod tests {
         assert_eq!(news(65_536, true), Some(News::ArrivedAfterAll));
         assert_eq!(news(65_540, true), None);
         assert_eq!(news(0, true), None);
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let mut history = SentHistory::default();
+        for (number, probe) in [None, Some(ProbeId(0)), Some(ProbeId(70_000))].into_iter().enumerate() {
+            let (sent_us, bytes) = (-7 + number as i64, 1200 + number as u32);
+            history.push(number as u64, sent_us, bytes, probe);
+            let packet = history.settle(number as u64, true).map(|(packet, _)| packet);
+            let SentPacket { sent_us: at, bytes: took, probe: part_of } = packet.expect("it is kept");
+            assert_eq!((at, took, part_of), (sent_us, bytes, probe));
+        }
     }
 
     #[test]

@@ -312,8 +312,9 @@ impl Downlink {
     pub(super) fn trim(&mut self) {
         let most = std::mem::take(&mut self.most_waiting);
         for queue in [&mut self.repairs, &mut self.waiting] {
-            if most.max(queue.len()) * 4 <= queue.capacity() {
-                queue.shrink_to(most * 2);
+            // Room for half as much again is kept, or it would come and go.
+            if most.max(queue.len()) * 2 < queue.capacity() {
+                queue.shrink_to(most * 3 / 2);
             }
         }
     }

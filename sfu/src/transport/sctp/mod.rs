@@ -49,7 +49,8 @@ pub(super) struct Sctp {
     guard: ChunkGuard,
     intake: Intake,
     patience: Patience,
-    channels: BTreeMap<u16, Backlog>,
+    /// Boxed, since nearly all have one or two, and a map has room for eleven.
+    channels: BTreeMap<u16, Box<Backlog>>,
     transmits: VecDeque<Bytes>,
     events: VecDeque<TransportEvent>,
 }
@@ -348,7 +349,7 @@ impl Sctp {
             ReliabilityType::Reliable => self.limits.channel_queue_bytes,
             _ => self.limits.channel_queue_bytes / LOSSY_SHARE,
         };
-        let mut backlog = Backlog::new(limit);
+        let mut backlog = Box::new(Backlog::new(limit));
         backlog.add(channel::ACKNOWLEDGEMENT.len());
         self.channels.insert(id.0, backlog);
         self.events.push_back(TransportEvent::ChannelOpened { channel: id, label: opening.label });
