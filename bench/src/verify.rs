@@ -104,6 +104,8 @@ pub struct StreamVerifier {
     last: Option<Last>,
     frames: BTreeMap<u32, FrameProgress>,
     last_whole: Option<Instant>,
+    /// Pictures that may still come in quick succession: a slot that is filled anew may begin with what was kept.
+    catching_up: u32,
 }
 
 impl StreamVerifier {
@@ -122,6 +124,7 @@ impl StreamVerifier {
             last: None,
             frames: BTreeMap::new(),
             last_whole: None,
+            catching_up: 0,
         }
     }
 
@@ -177,6 +180,7 @@ impl StreamVerifier {
         self.last = None;
         self.frames.clear();
         self.last_whole = None;
+        self.catching_up = CATCH_UP;
     }
 
     fn check_continuity(&mut self, packet: &Received<'_>, descriptor: Vp8Descriptor, mark: &Mark) {
@@ -211,7 +215,11 @@ impl StreamVerifier {
                 self.counts.picture_id_breaks += 1;
             }
         }
-        if ticks != frames.wrapping_mul(self.ticks_per_frame) {
+        if ticks == frames.wrapping_mul(self.ticks_per_frame) {
+            self.catching_up = if frames == 1 { 0 } else { self.catching_up };
+        } else if self.catching_up > 0 && frames < 1 << 31 && ticks < 1 << 31 {
+            self.catching_up -= 1;
+        } else {
             self.counts.timestamp_breaks += 1;
         }
         if this.number > last.number {
@@ -334,6 +342,8 @@ struct FrameProgress {
 /// What a gap between frames may be longer than their interval before eyes and ears notice.
 const FREEZE: Duration = Duration::from_millis(150);
 const SEEN: usize = 4096;
+/// A second of them.
+const CATCH_UP: u32 = 30;
 const FRAMES_IN_PROGRESS: usize = 64;
 
 #[cfg(test)]

@@ -165,6 +165,32 @@ fn what_a_server_leaves_out_leaves_no_gap() {
 }
 
 #[test]
+fn what_was_kept_comes_in_quick_succession_where_a_slot_is_filled_anew() {
+    for (filled_anew, breaks) in [(true, 0), (false, 3)] {
+        let mut bed = Bed::new();
+        if filled_anew {
+            bed.verifier.restart();
+        }
+        let mut pictures: Vec<u32> = bed.packets.iter().map(|packet| packet.timestamp).collect();
+        pictures.dedup();
+        let (live, all) = (pictures[3], pictures[10]);
+        for at in (0..).take_while(|at| bed.packets[*at].timestamp != all).collect::<Vec<_>>() {
+            let timestamp = bed.packets[at].timestamp;
+            if let Some(behind) = pictures[..3].iter().rev().position(|&picture| picture == timestamp) {
+                bed.packets[at].timestamp = live - 90 * (behind as u32 + 1);
+            }
+            bed.receive(at);
+        }
+        assert_eq!(bed.verifier.counts().timestamp_breaks, breaks);
+        // Once it has caught up its time is its own.
+        let next = (0..).find(|at| bed.packets[*at].timestamp == all).unwrap();
+        bed.packets[next].timestamp += 1;
+        bed.receive(next);
+        assert_eq!(bed.verifier.counts().timestamp_breaks, breaks + 1);
+    }
+}
+
+#[test]
 fn a_new_publication_in_the_slot_starts_over() {
     let mut bed = Bed::new();
     for at in 0..20 {
