@@ -35,6 +35,8 @@ pub struct BandwidthEstimator {
     lost_lately: LossMeter,
     lost_by_chance: LossMeter,
     lost_suddenly: LossMeter,
+    /// The least delay known when counting of those began, in microseconds.
+    chance_judged_by: Option<i64>,
     prober: Prober,
     clusters: Clusters,
     trains: Trains,
@@ -135,6 +137,7 @@ impl BandwidthEstimator {
             lost_lately: LossMeter::new(LATELY),
             lost_by_chance: LossMeter::new(BY_CHANCE),
             lost_suddenly: LossMeter::new(LATELY),
+            chance_judged_by: None,
             prober: Prober::new(now),
             clusters: Clusters::default(),
             trains: Trains::default(),
@@ -197,6 +200,7 @@ impl BandwidthEstimator {
         if let Some(least) = delays.min() {
             self.queue.on_feedback(now_us, least);
         }
+        self.review_chance();
         if self.queue.latest_micros() <= LONG_QUEUE_US && self.loss.limit().is_none() {
             self.lost_by_chance.on_feedback(arrived, self.missing);
             self.lost_suddenly.on_feedback(arrived, self.missing);
@@ -426,11 +430,23 @@ impl BandwidthEstimator {
         finding.filled && full_before && used > finding.carried * 0.6
     }
 
+    /// The line is seen to be much shorter than it ever was: it was full from the beginning, and what was lost then was not lost by chance.
+    fn review_chance(&mut self) {
+        let Some(least_us) = self.queue.least_micros() else { return };
+        let judged_by = *self.chance_judged_by.get_or_insert(least_us);
+        if judged_by.saturating_sub(least_us) > LONG_QUEUE_US {
+            self.chance_judged_by = Some(least_us);
+            self.lost_by_chance = LossMeter::new(BY_CHANCE);
+            self.lost_suddenly = LossMeter::new(LATELY);
+        }
+    }
+
     /// Nothing known of the delay holds any more.
     fn restart(&mut self) {
         self.grouping = Grouping::default();
         self.trendline.restart();
         self.queue = QueueDelay::default();
+        self.chance_judged_by = None;
         self.acknowledged = Throughput::default();
         self.loss.restart();
         self.clusters.clear();

@@ -41,10 +41,14 @@ impl QueueDelay {
         self.above_least(self.latest_us.iter().flatten().min().copied())
     }
 
+    /// The least delay of the last seconds, in microseconds with the clocks' offset.
+    pub(super) fn least_micros(&self) -> Option<i64> {
+        self.least.iter().flatten().min().copied()
+    }
+
     fn above_least(&self, delay_us: Option<i64>) -> i64 {
-        let least = self.least.iter().flatten().min();
-        match (delay_us, least) {
-            (Some(delay), Some(least)) => delay.saturating_sub(*least).max(0),
+        match (delay_us, self.least_micros()) {
+            (Some(delay), Some(least)) => delay.saturating_sub(least).max(0),
             _ => 0,
         }
     }

@@ -51,6 +51,24 @@ fn a_newcomer_on_a_slow_line_does_not_drown_it() {
     }
 }
 
+/// Whoever enters on a full line knows no better delay than that of its queue, and loses what finds no place in it: no loss that a line is known by.
+#[test]
+fn what_a_full_line_drops_as_somebody_enters_is_not_lost_by_chance() {
+    for seed in SEEDS {
+        let mut world = World::new(seed, 2500, 2500);
+        world.run_ms(10_000);
+        world.set_rate(300);
+        world.run_ms(400);
+        world.join(1500);
+        world.run_ms(700);
+        world.flows[1].available = Bitrate::kbps(150);
+        world.set_rate(5000);
+        world.run_ms(700);
+        let chance = world.flows[1].estimator.report().chance_loss;
+        assert!(chance <= 0.1, "seed {seed}: {chance:.2} by chance");
+    }
+}
+
 #[test]
 fn a_rate_that_falls_and_rises_is_followed() {
     for seed in SEEDS {
