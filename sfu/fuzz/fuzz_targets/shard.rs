@@ -179,6 +179,7 @@ impl World {
             part: shape >> 3 & 1,
             parts: 2,
             key: shape & 4 != 0,
+            temporal: None,
         };
         let mut payload = mark.write(60, 180 << (shape >> 6));
         let repair = shape & 0x10 != 0;

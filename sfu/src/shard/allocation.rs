@@ -11,7 +11,7 @@ use crate::id::PublicationId;
 use crate::message::Event;
 use crate::shard::Shard;
 use crate::shard::mirror::Crossing;
-use crate::shard::publication::LayerChoice;
+use crate::shard::publication::{LayerChoice, PublicationState};
 use crate::transport::Transport;
 
 /// One picture's part in a decision.
@@ -228,6 +228,9 @@ impl<T: Transport> Shard<T> {
             let picture =
                 participant.pictures.iter().find(|picture| picture.publication == source.publication)?;
             let mut ladder = owner.publications[published].ladder(now);
+            if let Some(target) = slot.allotment.target {
+                keep_shown(now, &owner.publications[published], target, &mut ladder);
+            }
             picture.thin(&mut ladder);
             let allotment = &slot.allotment;
             Some(Candidate {
@@ -340,6 +343,23 @@ impl<T: Transport> Shard<T> {
     }
 }
 
+/// Sees to it that what is shown stays to be had through a moment in which its publisher makes fewer pictures: without it the slot would have to begin anew,
+/// from the bottom.
+fn keep_shown(now: Instant, publication: &PublicationState, target: Target, ladder: &mut Vec<LayerChoice>) {
+    let layers = |target: Target| (target.encoding, target.layer.spatial);
+    if ladder.iter().any(|choice| choice.target == target) {
+        return;
+    }
+    let Some(at) = ladder.iter().position(|choice| layers(choice.target) == layers(target)) else { return };
+    let Some(rates) = publication.encoding(target.encoding).map(|encoding| &encoding.rates) else { return };
+    let (whole, fps) = (ladder[at], rates.pictures_per_second(now, target.layer.temporal));
+    let all = rates.bitrate_up_to(now, whole.target.layer).as_bps() as f64;
+    if fps >= STILL_FLUENT && all > 0.0 {
+        let share = rates.bitrate_up_to(now, target.layer).as_bps() as f64 / all;
+        ladder.insert(at, LayerChoice { target, fps, bitrate: whole.bitrate * share, ..whole });
+    }
+}
+
 /// Whether any picture becomes larger.
 fn rises(claims: &[Claim<'_>], given: &[Option<usize>]) -> bool {
     claims.iter().zip(given).any(|(claim, &given)| {
@@ -347,6 +367,8 @@ fn rises(claims: &[Claim<'_>], given: &[Option<usize>]) -> bool {
     })
 }
 
+/// Pictures a second: what is shown may have a few less than what is chosen anew.
+const STILL_FLUENT: u16 = 9;
 /// More than the allocator's headroom.
 const NEW_COSTS_MORE: f64 = 1.3;
 

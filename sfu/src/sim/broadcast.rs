@@ -115,6 +115,7 @@ impl Broadcast {
             part,
             parts: PARTS,
             key: part == 0 && frame.is_multiple_of(KEY_FRAME_EVERY),
+            temporal: None,
         };
         if self.pool.capacity() < 1500 {
             self.pool = BytesMut::with_capacity(64 * 1024);

@@ -30,6 +30,9 @@ pub struct ClientPlan {
     /// Pictures have the sizes that an encoder makes: smaller for smaller encodings, larger for key frames, and leave spread over some time, as
     /// browsers send them. `parts` counts no more.
     pub natural: bool,
+    /// What Chromium makes of its fake camera at 540, 270 and 135 lines: three temporal layers, a hiccup every 3.3 s, and a largest encoding that takes 8 s
+    /// to come to its rate. `natural` as well.
+    pub lively: bool,
     /// It tells when what is sent to it arrives (transport-wide feedback), and reports on what it receives.
     pub feedback: bool,
     /// It never asks for what it lacks.
@@ -60,6 +63,23 @@ impl ClientPlan {
             }
         }
     }
+
+    /// How many bytes a picture has where `lively`, so long after the first.
+    fn bytes_of(&self, height: u16, temporal: Option<u8>, key: bool, since: Duration) -> usize {
+        let at = since.as_secs_f64();
+        let (kbps, begun) = match height {
+            ..=199 => (117.0, 1.0),
+            200..=499 => (350.0, 1.0),
+            500.. => (1090.0, (0.2 + at / 10.0).min(1.0)),
+        };
+        // A picture that others build upon is more of it.
+        let part = match temporal {
+            _ if key => 5.0,
+            Some(2) => 0.7,
+            _ => 1.3,
+        };
+        (kbps * 1000.0 / 8.0 / 30.3 * begun * part) as usize
+    }
 }
 
 /// A client of the simulation, itself sans-IO.
@@ -72,6 +92,8 @@ pub struct Client {
     pub slots: Vec<Watched>,
     /// Packets of each encoding that were sent, first sendings only.
     pub published: Vec<u64>,
+    /// Datagrams of media that came, when and how large.
+    pub came: Vec<(Instant, usize)>,
     /// When a key frame was asked for, and of which encoding.
     pub keys_asked: Vec<(Instant, usize)>,
     ufrag: Option<String>,
@@ -86,6 +108,7 @@ pub struct Client {
     /// Parts of pictures whose time to leave has not come.
     paced: VecDeque<(Instant, Bytes)>,
     next_frame: Option<Instant>,
+    first_frame: Option<Instant>,
     next_check: Option<Instant>,
     next_repair: Option<Instant>,
     next_report: Option<Instant>,
@@ -134,6 +157,8 @@ struct Sending {
     sequence: u16,
     rtx_sequence: u16,
     frame: u32,
+    /// The picture with which the layers' order began.
+    layered_since: u32,
     wants_key: bool,
     wanted: bool,
     comes_back: bool,
@@ -150,6 +175,7 @@ impl Client {
             sequence: 65_000,
             rtx_sequence: 0,
             frame: 0,
+            layered_since: 0,
             wants_key: true,
             wanted: true,
             comes_back: false,
@@ -159,6 +185,7 @@ impl Client {
         let encodings: Vec<_> = (0..plan.publishes.len()).map(sending).collect();
         Self {
             published: vec![0; encodings.len()],
+            came: Vec::new(),
             keys_asked: Vec::new(),
             plan,
             address,
@@ -172,6 +199,7 @@ impl Client {
             out: VecDeque::new(),
             paced: VecDeque::new(),
             next_frame: None,
+            first_frame: None,
             next_check: None,
             next_repair: None,
             next_report: None,
@@ -372,6 +400,10 @@ impl Client {
         }
         let mut turn = self.paced.back().map_or(now, |(at, _)| now.max(*at));
         self.pictures += 1;
+        let since = now - *self.first_frame.get_or_insert(now);
+        if self.plan.lively && since.as_millis() % HICCUP_EVERY_MS < HICCUP_MS {
+            return;
+        }
         for (encoding, sending) in self.encodings.iter_mut().enumerate().filter(|(_, sending)| sending.wanted)
         {
             if sending.left_out > 0 {
@@ -382,7 +414,19 @@ impl Client {
             if std::mem::take(&mut sending.comes_back) {
                 sending.left_out = self.plan.stutters;
             }
-            let parts = self.plan.parts_of(self.plan.publishes[encoding], key);
+            let height = self.plan.publishes[encoding];
+            if key {
+                sending.layered_since = sending.frame;
+            }
+            let place = (sending.frame - sending.layered_since) as usize % TEMPORAL.len();
+            let temporal = self.plan.lively.then_some(TEMPORAL[place]);
+            let (parts, part_bytes) = if self.plan.lively {
+                let bytes = self.plan.bytes_of(height, temporal, key, since);
+                let parts = bytes.div_ceil(MOST_PART_BYTES).max(1);
+                (parts as u8, bytes.div_ceil(parts))
+            } else {
+                (self.plan.parts_of(height, key), PART_BYTES)
+            };
             for part in 0..parts {
                 let mark = Mark {
                     publisher: self.plan.number,
@@ -391,8 +435,9 @@ impl Client {
                     part,
                     parts,
                     key,
+                    temporal,
                 };
-                let payload = mark.write(PART_BYTES, self.plan.publishes[encoding]);
+                let payload = mark.write(part_bytes, height);
                 let timestamp = self.pictures.wrapping_mul(FRAME_TICKS).wrapping_add(sending.ssrc);
                 let header = Header {
                     payload_type: 96,
@@ -468,6 +513,7 @@ impl Client {
         let values = ExtensionValues::read(datagram, &header, &ids);
         if let Some(number) = values.transport_cc {
             self.arrivals.on_packet(now, number, header.ssrc);
+            self.came.push((now, datagram.len()));
         }
         for slot in &mut self.slots {
             if slot.ssrc == header.ssrc {
@@ -618,6 +664,12 @@ const REPAIRED: u8 = 3;
 const TRANSPORT_CC: u8 = 5;
 const PLAYOUT_DELAY: u8 = 6;
 const PART_BYTES: usize = 900;
+const MOST_PART_BYTES: usize = 1050;
+/// The temporal layers of successive pictures.
+const TEMPORAL: [u8; 4] = [0, 2, 1, 2];
+/// Chromium's fake camera makes no pictures for so long, every so often.
+const HICCUP_MS: u128 = 270;
+const HICCUP_EVERY_MS: u128 = 3_300;
 const HISTORY: usize = 600;
 const FRAME_EVERY: Duration = Duration::from_millis(33);
 /// The same by the RTP clock.

@@ -25,19 +25,23 @@ struct Planned {
 }
 
 impl Watched {
-    /// The pictures in the order shown. A picture is shown when it is whole and its predecessor was shown, or when it is a key frame; what cannot
+    /// The pictures in the order shown. A picture is shown when it is whole and what it builds upon was shown, or when it is a key frame; what cannot
     /// be decoded is not shown.
     pub fn shown(&self) -> Vec<Shown> {
         let mut shown: Vec<Shown> = Vec::new();
-        let mut decoded: Option<Mark> = None;
+        // The last few, as many as any builds upon.
+        let mut decoded: [Option<Mark>; 4] = [None; 4];
         let mut latest: Option<Instant> = None;
         for Planned { mark, whole, due } in self.planned() {
-            let follows = decoded.is_some_and(|last| {
-                (last.publisher, last.encoding, last.frame + 1) == (mark.publisher, mark.encoding, mark.frame)
+            let follows = decoded.iter().flatten().any(|base| {
+                (base.publisher, base.encoding, base.frame + mark.builds_upon())
+                    == (mark.publisher, mark.encoding, mark.frame)
             });
             let Some(whole) = whole.filter(|_| mark.key || follows) else { continue };
             let at = latest.map_or(whole, |latest| latest.max(whole)).max(due);
-            (decoded, latest) = (Some(mark), Some(at));
+            decoded.rotate_right(1);
+            decoded[0] = Some(mark);
+            latest = Some(at);
             shown.push(Shown { at, mark });
         }
         shown

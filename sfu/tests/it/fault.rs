@@ -201,7 +201,8 @@ impl Call {
 }
 
 fn key_frame(publisher: u16, sequence: u16) -> Vec<u8> {
-    let mark = Mark { publisher, encoding: 0, frame: sequence.into(), part: 0, parts: 1, key: true };
+    let mark =
+        Mark { publisher, encoding: 0, frame: sequence.into(), part: 0, parts: 1, key: true, temporal: None };
     let mut packet = vec![0x90, 0xe0];
     packet.extend(sequence.to_be_bytes());
     packet.extend((u32::from(sequence) * 3000).to_be_bytes());

@@ -121,7 +121,7 @@ fn a_repair_stream_that_says_nothing_but_whose_it_is_finds_its_encoding() {
         shard.handle_datagram(now, address, packet);
         (shard.counters().packets_repaired, shard.counters().packets_discarded)
     };
-    let mark = Mark { publisher: 0, encoding: 1, frame: 0, part: 0, parts: 1, key: true };
+    let mark = Mark { publisher: 0, encoding: 1, frame: 0, part: 0, parts: 1, key: true, temporal: None };
     let payload = mark.write(100, 360);
     for sequence in [10, 12] {
         let media = [0x10, b'0', 0x21, b'r', b'1', 0, 0, 0];

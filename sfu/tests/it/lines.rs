@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use simmer_sfu::sim::{Line, Shown, World, freezes, switches};
+use simmer_sfu::sim::{ClientPlan, Line, Shown, World, freezes, switches};
 
 const SEEDS: std::ops::Range<u64> = 0..5;
 
@@ -346,6 +346,92 @@ fn four_viewers_behind_one_bottleneck_share_it() {
         // Two large pictures and two of half the height, which are all that fits, are 0.80.
         assert!(fairness >= 0.78, "seed {seed}: {fairness:.2} by Jain's index: {received:?}");
         assert!(sum >= 0.6 * 4_000_000.0, "seed {seed}: {received:?}");
+    }
+}
+
+/// What comes of two viewers of a lively picture who enter behind one narrow line.
+struct Shared {
+    /// Jain's index of what each receives.
+    fairness: f64,
+    /// Of the line.
+    used: f64,
+    queue_p95: Duration,
+    /// The longest time without a picture.
+    gap: Duration,
+}
+
+fn lively(publishes: &[u16]) -> ClientPlan {
+    let slots = usize::from(publishes.is_empty());
+    let publishes = publishes.to_vec();
+    ClientPlan { publishes, slots, natural: true, lively: true, feedback: true, ..ClientPlan::default() }
+}
+
+fn lively_behind_one_bottleneck(seed: u64, kbps: u64) -> Shared {
+    let line = |rate_bps| Line { jitter: ms(1), rate_bps, ..Line::default() };
+    let mut world = World::new(seed);
+    world.max_height = 540;
+    world.join_as(lively(&[540, 270, 135]), line(None));
+    world.run_for(ms(1_300 + 210 * (seed % 7)));
+    let first = world.join_as(lively(&[]), line(Some(kbps * 1000)));
+    world.run_for(ms(500 + 130 * (seed % 5)));
+    let second = world.join_as(lively(&[]), line(Some(kbps * 1000)));
+    world.share_down(second, first);
+    world.run_for(seconds(9));
+    let from = world.now;
+    let mut backlogs = Vec::new();
+    while world.now < from + seconds(14) {
+        world.run_for(ms(20));
+        backlogs.push(world.backlog(first));
+    }
+    backlogs.sort();
+    let both = [first, second];
+    let [a, b] = both.map(|viewer| {
+        let came = world.client(viewer).came.iter().filter(|(at, _)| *at >= from);
+        came.map(|(_, bytes)| bytes * 8).sum::<usize>() as f64
+    });
+    let gaps = both.iter().flat_map(|&viewer| {
+        let pictures = since(&shown(&world, viewer), from);
+        pictures.windows(2).map(|pair| pair[1].at - pair[0].at).collect::<Vec<_>>()
+    });
+    Shared {
+        fairness: (a + b) * (a + b) / (2.0 * (a * a + b * b)),
+        used: (a + b) / 14.0 / (kbps as f64 * 1000.0),
+        queue_p95: backlogs[backlogs.len() * 95 / 100],
+        gap: gaps.max().unwrap_or_default(),
+    }
+}
+
+/// The largest picture and the same at half its pictures are what fits. Their publisher's camera hiccups, so that for a moment it makes fewer.
+#[test]
+fn two_viewers_of_a_lively_picture_share_a_bottleneck() {
+    let seeds = 12;
+    let (mut kept, mut used) = (0, 0.0);
+    for seed in 0..seeds {
+        let seen = lively_behind_one_bottleneck(seed, 2_000);
+        assert!(seen.fairness >= 0.8, "seed {seed}: {:.2} by Jain's index", seen.fairness);
+        assert!(seen.gap <= seconds(1), "seed {seed}: {:?} without a picture", seen.gap);
+        let promised = seen.used >= 0.7 && seen.queue_p95 <= ms(150) && seen.gap <= ms(500);
+        kept += u64::from(promised);
+        used += seen.used / seeds as f64;
+    }
+    assert!(kept >= 8, "{kept} of {seeds} as promised");
+    assert!(used >= 0.7, "{:.0} % used", used * 100.0);
+}
+
+/// With every hiccup of its camera the lower layers of the largest encoding have too few pictures to be chosen anew: who shows them keeps them.
+#[test]
+fn a_hiccup_of_the_camera_moves_nobody() {
+    for seed in SEEDS {
+        let mut world = World::new(seed);
+        world.max_height = 540;
+        world.join_as(lively(&[540, 270, 135]), Line::default());
+        world.run_for(seconds(12));
+        let viewer = world.join_as(lively(&[]), Line { rate_bps: Some(1_000_000), ..Line::default() });
+        world.run_for(seconds(20));
+        let from = world.now;
+        world.run_for(seconds(20));
+        let pictures = since(&shown(&world, viewer), from);
+        assert!(pictures.iter().all(|picture| picture.mark.encoding == 0), "seed {seed}");
     }
 }
 

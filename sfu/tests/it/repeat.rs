@@ -56,7 +56,15 @@ fn what_is_sent_again_under_the_same_number_is_the_same_packet() {
     };
     for sequence in 0..10_u16 {
         now += Duration::from_millis(5);
-        let mark = Mark { publisher: 0, encoding: 0, frame: 0, part: sequence as u8, parts: 10, key: true };
+        let mark = Mark {
+            publisher: 0,
+            encoding: 0,
+            frame: 0,
+            part: sequence as u8,
+            parts: 10,
+            key: true,
+            temporal: None,
+        };
         let header = [[0x80, 96], sequence.to_be_bytes()].concat();
         let packet = [&header[..], &[0; 4], &1_u32.to_be_bytes(), &mark.write(500, 720)].concat();
         shard.handle_datagram(now, address(0), BytesMut::from(&packet[..]));

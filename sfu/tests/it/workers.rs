@@ -340,8 +340,15 @@ impl Client {
     }
 
     fn publish(&mut self, frame: u32) {
-        let mark =
-            Mark { publisher: 1, encoding: 0, frame, part: 0, parts: 1, key: frame.is_multiple_of(30) };
+        let mark = Mark {
+            publisher: 1,
+            encoding: 0,
+            frame,
+            part: 0,
+            parts: 1,
+            key: frame.is_multiple_of(30),
+            temporal: None,
+        };
         let header = rtp::Header {
             version: 2,
             marker: true,
