@@ -89,10 +89,12 @@ export const SCENARIOS = [
   },
   {
     name: 'shared-bottleneck',
-    title: 'Two watchers share 1.6 Mbit/s, a queue of 300 ms',
+    // 1.0, 0.65 and 0.33 Mbit/s are the full picture, the same at half the frames, and the next smaller one. Of 2 Mbit/s the first and the second fill
+    // 82 %, at 0.96 by Jain's index. Of 1.6 all that fits without a queue is the first and the third, at 0.80, or twice the second.
+    title: 'Two watchers share 2 Mbit/s, a queue of 300 ms',
     async play(stage) {
       const line = await stage.line('delay=10', { shared: true });
-      line.change(`down ${rate(1_600)}`);
+      line.change(`down ${rate(2_000)}`);
       const { watchers } = await enter(stage, { downs: [line, line] });
       const from = stage.mark('measured');
       await pass(14_000);
@@ -102,7 +104,7 @@ export const SCENARIOS = [
       return [
         atLeast('fairness between the two (Jain)', fairness(shares), '', 0.8),
         atMost('queue p95', queueP95(line.reports, span), 'ms', 150),
-        atLeast('utilisation', rateDown(line.reports, span) / 16_000, '%', 70),
+        atLeast('utilisation', rateDown(line.reports, span) / 20_000, '%', 70),
         atMost('longest time without a frame, of both', Math.max(...watchers.map(({ seen }) => longestGap(seen.frames, span))), 'ms', 500),
       ];
     },
