@@ -28,7 +28,8 @@ pub struct RtcTransport {
     role: DtlsRole,
     ice: IceLite,
     dtls: Dtls,
-    sctp: Sctp,
+    /// Apart: it is nearly half of a participant, and no packet of media touches it.
+    sctp: Box<Sctp>,
     media: Option<(Sealer, Opener)>,
     phase: Phase,
     transmits: VecDeque<(SocketAddr, Bytes)>,
@@ -164,7 +165,7 @@ impl Transport for RtcTransport {
             role: dtls_role,
             ice: IceLite::new(context.provider().crypto(), now, &local, &remote),
             dtls: Dtls::new(context, dtls_role, remote_fingerprint),
-            sctp: Sctp::new(context.limits()),
+            sctp: Box::new(Sctp::new(context.limits())),
             media: None,
             phase: Phase::Connecting,
             transmits: VecDeque::new(),
