@@ -477,8 +477,9 @@ impl LossReport {
 const MAX_PROBE_STEPS: usize = 256;
 /// Sequence numbers looked at in one negative acknowledgement: as many as are kept.
 const MAX_LOST: usize = 512;
-/// As many write before anything leaves, at most times; beyond, memory comes and goes.
-const MOST_SPARE: usize = 512;
+/// As many write before anything leaves, at most times, with some to spare. When something changes in the middle of a picture all of its viewers do:
+/// then memory comes and goes.
+const MOST_SPARE: usize = 32;
 const FEW_SPARE: usize = 16;
 /// A picture of 2 Mbit/s.
 const SPARE_BYTES: usize = 10 * 1024;
