@@ -23,6 +23,10 @@ pub struct RunOptions {
     /// signed with --key.
     #[arg(long, value_name = "TOKEN", env = "SIMMER_BENCH_BEARER", hide_env_values = true)]
     pub bearer: Option<String>,
+    /// Trusts the authorities of this PEM file, and no others, to vouch for an https:// server of --whip and --whep. By default
+    /// those of the system are trusted.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Measures that process as the server; it must run on this machine.
     #[arg(long)]
     pub server_pid: Option<u32>,

@@ -7,6 +7,7 @@ use crate::options::RunOptions;
 use crate::scenario::{Group, Scenario};
 use crate::signaling::token;
 use crate::wish::http::Access;
+use crate::wish::tls::Trust;
 
 /// The addresses of a run over WHIP and WHEP.
 #[derive(Clone, Debug)]
@@ -33,9 +34,10 @@ impl Endpoints {
     /// What the options say; none where they name a server of Simmer's protocol. `key` signs tokens where no token is given.
     ///
     /// # Errors
-    /// An address that is none, or one that is not `http://`.
+    /// An address that is none, or one that is neither `http://` nor `https://`; a file of authorities that names none.
     pub fn new(options: &RunOptions, key: &str) -> Result<Option<Self>> {
         if options.whip.is_none() && options.whep.is_none() {
+            ensure!(options.ca.is_none(), "--ca is for --whip and --whep");
             return Ok(None);
         }
         let template = |text: &Option<String>, option: &'static str| {
@@ -46,11 +48,15 @@ impl Endpoints {
             Some("") => Bearer::None,
             Some(given) => Bearer::Given(given.to_owned()),
         };
+        let trust = match &options.ca {
+            Some(path) => Trust::of_file(path).context("--ca")?,
+            None => Trust::of_system()?,
+        };
         Ok(Some(Self {
             whip: template(&options.whip, "--whip")?,
             whep: template(&options.whep, "--whep")?,
             bearer,
-            access: Access { remote: options.allow_remote },
+            access: Access { remote: options.allow_remote, trust },
         }))
     }
 
@@ -152,10 +158,9 @@ impl Template {
         let placeholder = |text: &str| text.replace("{room}", "room").replace("{member}", "0");
         let url = Url::parse(&placeholder(text)).with_context(|| format!("{text} is no address"))?;
         ensure!(
-            url.scheme() != "https",
-            "{text}: the bench speaks no TLS; name the server's own http:// address, behind what ends TLS"
+            ["http", "https"].contains(&url.scheme()) && url.has_host(),
+            "{text} must begin with http:// or https:// and a host"
         );
-        ensure!(url.scheme() == "http" && url.has_host(), "{text} must begin with http:// and a host");
         ensure!(
             url.username().is_empty() && url.password().is_none(),
             "{text}: a token goes into --bearer, not into the address"

@@ -1,4 +1,4 @@
-//! One request over HTTP/1.1 and its response, on a connection of its own.
+//! One request over HTTP/1.1 and its response, on a connection of its own, with TLS or without.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,14 +10,19 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
+use crate::wish::tls::Trust;
+
 /// Which hosts may be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Access {
     /// Also those that are not this machine.
     pub remote: bool,
+    /// Who vouches for those that are asked over TLS.
+    pub trust: Trust,
 }
 
 /// What is asked.
@@ -48,9 +53,12 @@ impl Access {
     /// The host's address, IPv4 first.
     ///
     /// # Errors
-    /// Another scheme than `http`, an unknown host, or one that may not be asked.
-    pub async fn address(self, url: &Url) -> Result<SocketAddr> {
-        ensure!(url.scheme() == "http", "{url} is not http://, and the bench speaks nothing else");
+    /// Another scheme than `http` and `https`, an unknown host, or one that may not be asked.
+    pub async fn address(&self, url: &Url) -> Result<SocketAddr> {
+        ensure!(
+            ["http", "https"].contains(&url.scheme()),
+            "{url} is neither http:// nor https://, and the bench speaks nothing else"
+        );
         let port = url.port_or_known_default().unwrap_or(80);
         let found: Vec<SocketAddr> = match url.host().with_context(|| format!("{url} names no host"))? {
             Host::Ipv4(ip) => vec![(ip, port).into()],
@@ -69,27 +77,49 @@ impl Access {
     /// Asks, and reads the whole response.
     ///
     /// # Errors
-    /// A host that may not be asked or is not there, no response within 10 s, or one that is too long.
-    pub async fn ask(self, ask: Ask<'_>) -> Result<Reply> {
+    /// A host that may not be asked, is not there or is not who it should be, no response within 10 s, or one that is too long.
+    pub async fn ask(&self, ask: Ask<'_>) -> Result<Reply> {
         let (method, url) = (ask.method.clone(), ask.url);
         let asked = tokio::time::timeout(PATIENCE, self.ask_patiently(ask)).await;
         asked.unwrap_or_else(|_| bail!("no answer in time")).with_context(|| format!("{method} {url}"))
     }
 
-    async fn ask_patiently(self, ask: Ask<'_>) -> Result<Reply> {
+    async fn ask_patiently(&self, ask: Ask<'_>) -> Result<Reply> {
         let address = self.address(ask.url).await?;
         let stream = TcpStream::connect(address).await.with_context(|| format!("no server at {address}"))?;
         stream.set_nodelay(true)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let answered = async {
-            let response = sender.send_request(request(&ask)?).await.context("no answer")?;
-            read(response).await
-        };
-        // What ends the connection ends the answer, and is told there.
-        tokio::select! {
-            reply = answered => reply,
-            _ = async { drop(connection.await); std::future::pending::<()>().await } => bail!("no answer"),
+        match ask.url.scheme() {
+            "https" => exchange(self.trust.secure(ask.url, stream).await?, ask).await,
+            _ => exchange(stream, ask).await,
         }
+    }
+}
+
+async fn exchange<S>(stream: S, ask: Ask<'_>) -> Result<Reply>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let answered = async {
+        let sent = sender.send_request(request(&ask)?).await;
+        let response = sent.map_err(|error| {
+            let why = unanswered(&error, ask.url);
+            anyhow::Error::new(error).context(why)
+        })?;
+        read(response).await
+    };
+    // What ends the connection ends the answer, and is told there.
+    tokio::select! {
+        reply = answered => reply,
+        _ = async { drop(connection.await); std::future::pending::<()>().await } => bail!("no answer"),
+    }
+}
+
+fn unanswered(error: &hyper::Error, url: &Url) -> &'static str {
+    match error.is_parse() {
+        true if url.scheme() == "http" => "what answers there speaks no HTTP; is it https://?",
+        true => "what answers there speaks no HTTP",
+        false => "no answer",
     }
 }
 

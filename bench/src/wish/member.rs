@@ -53,7 +53,7 @@ impl RunContext {
             // Who offers to watch says in the same breath what.
             self.tell(member.id, Notice::Viewed(now));
         }
-        let (session, answer) = Session::open(endpoints.access, url, bearer, &offer).await?;
+        let (session, answer) = Session::open(endpoints.access.clone(), url, bearer, &offer).await?;
         let taken = self.take_answer(member, connection, publisher, &offer, &answer);
         if taken.is_err() {
             // Why it cannot be taken is told; that the server cannot end it either is not.

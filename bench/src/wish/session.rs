@@ -11,15 +11,15 @@ use crate::wish::http::{Access, Ask, Reply};
 #[derive(Clone, Debug)]
 pub struct Session {
     access: Access,
-    /// Where it ends; without it, it cannot be ended over HTTP.
-    resource: Option<Url>,
+    /// Where it ends, or why it cannot be ended over HTTP.
+    resource: Result<Url, String>,
     bearer: Option<String>,
 }
 
 impl Session {
-    /// Posts the offer, follows 307 and 308, and returns the session with the answer.
+    /// Posts the offer, follows 307 and 308 (RFC 9725 section 4.5), and returns the session with the answer.
     ///
-    /// The token goes along to the same host only, whatever its port.
+    /// The token goes along to the same host only, whatever its port, and what is asked over TLS is never asked without.
     ///
     /// # Errors
     /// No server, a refusal with its code, or what is no answer to an offer.
@@ -46,8 +46,10 @@ impl Session {
                         reply.is_sdp() || reply.body.starts_with("v=0"),
                         "{url} answered 201 without a session description"
                     );
-                    let resource = location(&url, &reply)?;
-                    let bearer = bearer.filter(|_| resource.as_ref().is_some_and(|to| same_host(&url, to)));
+                    let resource = location(&url, &reply)
+                        .and_then(|to| to.context("the server's 201 had no Location: nothing can be DELETEd"))
+                        .map_err(|error| format!("{error:#}"));
+                    let bearer = bearer.filter(|_| resource.as_ref().is_ok_and(|to| same_host(&url, to)));
                     return Ok((Self { access, resource, bearer }, reply.body));
                 }
                 _ => bail!(refused(&url, &reply)),
@@ -59,10 +61,9 @@ impl Session {
     /// Ends the session.
     ///
     /// # Errors
-    /// A server that named no resource, does not know it any more, or does not answer.
+    /// A server that named no resource that can be asked, does not know it any more, or does not answer.
     pub async fn end(&self) -> Result<()> {
-        let url =
-            self.resource.as_ref().context("the server's 201 had no Location: nothing can be DELETEd")?;
+        let url = self.resource.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
         let ask = Ask { method: Method::DELETE, url, bearer: self.bearer.as_deref(), offer: None };
         let reply = self.access.ask(ask).await?;
         ensure!(reply.status.is_success(), "DELETE {url} was answered {}", reply.refusal());
@@ -71,9 +72,16 @@ impl Session {
 }
 
 /// Where a reply to a request at `url` points; both forms of address are known (RFC 9110 section 10.2.2).
+///
+/// # Errors
+/// No address, or one that leads from TLS to where there is none.
 fn location(url: &Url, reply: &Reply) -> Result<Option<Url>> {
     let Some(text) = reply.header(LOCATION) else { return Ok(None) };
     let to = url.join(text).with_context(|| format!("the Location {text} is no address"))?;
+    ensure!(
+        url.scheme() != "https" || to.scheme() == "https",
+        "the Location {text} is not https://, and {url} is"
+    );
     Ok(Some(to))
 }
 
@@ -84,7 +92,8 @@ fn same_host(one: &Url, other: &Url) -> bool {
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    one.scheme() == other.scheme() && (one.host() == other.host() || local(one) && local(other))
+    let as_secret = one.scheme() == other.scheme() || other.scheme() == "https";
+    as_secret && (one.host() == other.host() || local(one) && local(other))
 }
 
 fn refused(url: &Url, reply: &Reply) -> String {

@@ -1,8 +1,10 @@
 //! Whole fan-out runs against the media core.
 
+mod front;
 #[path = "../../examples/bare_host/host.rs"]
 mod host;
 mod site;
+mod tls;
 mod wish;
 
 use std::net::Ipv6Addr;

@@ -8,7 +8,7 @@ use simmer_bench::report::Report;
 use crate::site::Site;
 
 /// Runs `simmer-bench` with these words, and without a warm-up.
-async fn run(words: &[&str]) -> anyhow::Result<Report> {
+pub(crate) async fn run(words: &[&str]) -> anyhow::Result<Report> {
     let words = ["simmer-bench"].iter().chain(words).chain(&["--warmup", "0", "--threads", "1"]);
     let (scenario, options) = match Cli::try_parse_from(words).expect("valid words").command {
         Command::Fanout(args) => (args.scenario(), args.options),

@@ -43,8 +43,7 @@ fn placeholders_are_filled_in_wherever_they_stand_behind_the_host() {
 fn what_is_no_address_is_refused_with_the_reason() {
     for (address, reason) in [
         ("127.0.0.1:8889/whip", "is no address"),
-        ("https://127.0.0.1/whip", "speaks no TLS"),
-        ("ftp://127.0.0.1/whip", "must begin with http://"),
+        ("ftp://127.0.0.1/whip", "must begin with http:// or https://"),
         ("http://user:secret@127.0.0.1/whip", "--bearer"),
         ("http://{room}.localhost/whip", "behind the host"),
         ("http://127.0.0.1/{stream}/whip", "only {room} and {member}"),

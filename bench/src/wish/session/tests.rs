@@ -3,9 +3,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::wish::tls::Trust;
 
-const LOCAL: Access = Access { remote: false };
 const ANSWER: &str = "v=0\r\n";
+
+fn local() -> Access {
+    Access { remote: false, trust: Trust::of_system().expect("it may be empty") }
+}
 
 /// A server that gives these responses, one a connection, and tells the requests. `{}` is its own address.
 async fn server(responses: &[&str]) -> (String, JoinHandle<Vec<String>>) {
@@ -49,7 +53,7 @@ fn created(location: &str) -> String {
 
 async fn open(address: &str) -> Result<(Session, String)> {
     let url = format!("http://{address}/rooms/whip/r?x=1").parse().expect("an address");
-    Session::open(LOCAL, url, Some("secret".into()), "v=0 offer").await
+    Session::open(local(), url, Some("secret".into()), "v=0 offer").await
 }
 
 async fn refusal(response: &str) -> String {
