@@ -119,6 +119,8 @@ fn unanswered(error: &hyper::Error, url: &Url) -> &'static str {
     match error.is_parse() {
         true if url.scheme() == "http" => "what answers there speaks no HTTP; is it https://?",
         true => "what answers there speaks no HTTP",
+        // Servers that take something else for TLS answer with an alert, or just go.
+        false if error.is_incomplete_message() && url.scheme() == "http" => "no answer; is it https://?",
         false => "no answer",
     }
 }

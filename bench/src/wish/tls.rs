@@ -1,5 +1,7 @@
 //! What a server must prove before it is asked over TLS: that an authority which is trusted vouches for its name.
 
+mod named;
+
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,8 +15,12 @@ use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, Error, RootCertStore, WantsVerifier,
+};
 use url::{Host, Url};
+
+use crate::wish::tls::named::{Named, is_authority};
 
 /// Which authorities are believed when they vouch for a server. There is no way to ask one that proves nothing.
 #[derive(Clone, Debug)]
@@ -36,34 +42,35 @@ impl Trust {
         let mut authorities = RootCertStore::empty();
         // What the system keeps and cannot be read vouches for nobody.
         let (_taken, _left_out) = authorities.add_parsable_certificates(found.certs);
-        Self::of(authorities, false)
+        let config = provided()?.with_root_certificates(authorities).with_no_client_auth();
+        Ok(Self::of(config, false))
     }
 
-    /// In those whose certificates stand in that file, as PEM, and in no others.
+    /// In those whose certificates stand in that file, as PEM, and in no others. A server's own may stand there, too.
     ///
     /// # Errors
     /// A file that cannot be read, that has no certificate, or one that is broken.
     pub fn of_file(path: &Path) -> Result<Self> {
         let name = path.display();
-        let mut authorities = RootCertStore::empty();
+        let (mut authorities, mut certificates) = (RootCertStore::empty(), Vec::new());
         let found = CertificateDer::pem_file_iter(path).with_context(|| format!("{name} cannot be read"))?;
         for certificate in found {
             let certificate = certificate.with_context(|| format!("{name} is no PEM file"))?;
+            certificates.push(certificate.clone());
             authorities.add(certificate).with_context(|| format!("{name} has a broken certificate"))?;
         }
         ensure!(!authorities.is_empty(), "{name} has no certificate, which begins with BEGIN CERTIFICATE");
-        Self::of(authorities, true)
+        let builder = provided()?;
+        let verifier = Named::new(authorities, certificates, Arc::clone(builder.crypto_provider()))?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        Ok(Self::of(builder.with_no_client_auth(), true))
     }
 
-    fn of(authorities: RootCertStore, named: bool) -> Result<Self> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(authorities)
-            .with_no_client_auth();
+    fn of(mut config: ClientConfig, named: bool) -> Self {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Members are strangers to the server, and to each other: each pays for a whole handshake.
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), named })
+        Self { config: Arc::new(config), named }
     }
 
     /// Begins TLS with the server that should be the address's host.
@@ -94,12 +101,16 @@ impl Trust {
     }
 
     fn fault(&self, fault: &CertificateError) -> &'static str {
-        match fault {
+        let unvouched = match fault {
             // The latter is what comes of an authority that only has the name of one that is trusted.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature if self.named => {
-                "no authority in the file of --ca vouches for the server's certificate"
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => true,
+            fault => is_authority(fault),
+        };
+        match fault {
+            _ if unvouched && self.named => {
+                "nothing in the file of --ca vouches for the server's certificate"
             }
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            _ if unvouched => {
                 "no authority that this machine trusts vouches for the server's certificate; --ca FILE names another"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -111,17 +122,14 @@ impl Trust {
             | CertificateError::NotValidYetContext { .. } => {
                 "the server's certificate is not valid at this time"
             }
-            CertificateError::Other(other) if is_authority(other.0.as_ref()) => {
-                "the server shows the certificate of an authority, which is for signing others; \
-                 it needs one of its own, with basicConstraints CA:FALSE and its host as subjectAltName"
-            }
             _ => "the server's certificate cannot be accepted",
         }
     }
 }
 
-fn is_authority(error: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+fn provided() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    Ok(builder.with_safe_default_protocol_versions()?)
 }
 
 #[cfg(test)]

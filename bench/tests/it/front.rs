@@ -12,12 +12,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{ALL_VERSIONS, HandshakeKind, ServerConfig, SupportedProtocolVersion};
 
 /// What a server proves itself by.
 pub(crate) struct Identity {
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// As who has the certificate, which everybody is shown, and not its key.
+    pub(crate) fn without_its_key(self) -> Self {
+        Self { key: key().into(), ..self }
+    }
 }
 
 /// A certificate authority, and the file that names it.
@@ -45,11 +53,9 @@ impl Authority {
         self.signs(&params(names))
     }
 
-    pub(crate) fn vouched_until_2020_for(&self, names: &[&str]) -> Identity {
-        let mut params = params(names);
-        params.not_before = rcgen::date_time_ymd(2019, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
-        self.signs(&params)
+    /// The same, in a time long ago.
+    pub(crate) fn vouched_for(&self, names: &[&str]) -> Identity {
+        self.signs(&expired(params(names)))
     }
 
     fn signs(&self, params: &CertificateParams) -> Identity {
@@ -59,9 +65,8 @@ impl Authority {
     }
 }
 
-/// A server that vouches for itself, and the file that says so; as an authority, or as what it is.
-pub(crate) fn own(names: &[&str], as_authority: bool) -> (Identity, NamedTempFile) {
-    let params = if as_authority { authority(names) } else { params(names) };
+/// A server that vouches for itself, and the file that says so.
+pub(crate) fn own(params: &CertificateParams) -> (Identity, NamedTempFile) {
     let key = key();
     let certificate = params.self_signed(&key).expect("it signs itself");
     let file = file(&certificate.pem());
@@ -72,14 +77,23 @@ fn key() -> KeyPair {
     KeyPair::generate().expect("a key")
 }
 
-fn params(names: &[&str]) -> CertificateParams {
+/// What a server says of itself.
+pub(crate) fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     CertificateParams::new(names).expect("names of hosts")
 }
 
-fn authority(names: &[&str]) -> CertificateParams {
+/// What a server says of itself that calls itself an authority.
+pub(crate) fn authority(names: &[&str]) -> CertificateParams {
     let mut params = params(names);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+/// The same, in a time long ago.
+pub(crate) fn expired(mut params: CertificateParams) -> CertificateParams {
+    params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     params
 }
 
@@ -98,12 +112,23 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) async fn start(identity: Identity, behind: SocketAddr) -> Self {
+        Self::speaking(ALL_VERSIONS, identity, behind).await
+    }
+
+    /// Speaks these versions of TLS only.
+    pub(crate) async fn speaking(
+        versions: &[&'static SupportedProtocolVersion],
+        identity: Identity,
+        behind: SocketAddr,
+    ) -> Self {
+        // Not with what would check that certificate and key belong together.
+        let key = ring::sign::any_supported_type(&identity.key).expect("a key");
+        let shown = SingleCertAndKey::from(CertifiedKey::new(vec![identity.certificate], key));
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(vec![identity.certificate], identity.key)
-            .expect("they belong together");
+            .with_cert_resolver(Arc::new(shown));
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -4,14 +4,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use axum::http::StatusCode;
-use axum::http::header::LOCATION;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use simmer_bench::report::Report;
 use simmer_bench::wish::http::Access;
 use simmer_bench::wish::session::Session;
 use simmer_bench::wish::tls::Trust;
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 
-use crate::front::{Authority, Front, Identity, own};
+use crate::front::{Authority, Front, Identity, authority, expired, own, params};
 use crate::site::Site;
 use crate::wish::run;
 
@@ -41,6 +44,10 @@ fn by(authority: &Authority) -> Trust {
     Trust::of_file(authority.file()).expect("it names one")
 }
 
+fn named(file: &NamedTempFile) -> Trust {
+    Trust::of_file(file.path()).expect("it names one")
+}
+
 /// Where nobody is behind it, since nobody should come through.
 async fn shown(identity: Identity) -> String {
     let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
@@ -54,9 +61,13 @@ async fn redirecting(to: &str) -> SocketAddr {
         let to = to.replace("{path}", asked.path());
         async move { (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]) }
     });
+    serve(elsewhere).await
+}
+
+async fn serve(routes: axum::Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move { axum::serve(listener, elsewhere).await });
+    tokio::spawn(async move { axum::serve(listener, routes).await });
     address
 }
 
@@ -88,7 +99,7 @@ async fn whom_nobody_trusted_vouches_for_is_told_nothing() {
     for name in ["another", "ours"] {
         let another = Authority::new(name);
         let error = format!("{:#}", fanout(&url, Some(another.file())).await.expect_err("it is a stranger"));
-        assert!(error.contains("no authority in the file of --ca"), "{name}: {error}");
+        assert!(error.contains("nothing in the file of --ca"), "{name}: {error}");
     }
     assert_eq!((front.whole_handshakes(), site.opened_and_ended()), (0, (0, 0)));
 }
@@ -102,7 +113,7 @@ async fn a_certificate_must_be_for_the_host_and_the_time() {
     let by_name = shown(authority.vouches_for(&["127.0.0.1"])).await.replace("127.0.0.1", "localhost");
     let why = refusal(&by_name, by(&authority)).await;
     assert!(why.contains("not for the host that was asked") && why.contains("localhost"), "{why}");
-    let url = shown(authority.vouched_until_2020_for(&LOCAL)).await;
+    let url = shown(authority.vouched_for(&LOCAL)).await;
     let why = refusal(&url, by(&authority)).await;
     assert!(why.contains("not valid at this time") && why.contains("expired"), "{why}");
 }
@@ -110,14 +121,44 @@ async fn a_certificate_must_be_for_the_host_and_the_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_may_vouch_for_itself_where_it_is_named() {
     let site = Site::start().await;
-    let (identity, file) = own(&LOCAL, false);
-    let front = Front::start(identity, site.address).await;
-    let url = format!("https://localhost:{}/v1/whip/r", front.address.port());
-    let why = refusal(&url, Trust::of_file(file.path()).expect("it names one")).await;
-    assert!(why.contains("401 bad_token"), "{why}");
-    let (identity, file) = own(&LOCAL, true);
-    let why = refusal(&shown(identity).await, Trust::of_file(file.path()).expect("it names one")).await;
-    assert!(why.contains("the certificate of an authority") && why.contains("CA:FALSE"), "{why}");
+    for said in [params(&LOCAL), authority(&LOCAL)] {
+        let (identity, file) = own(&said);
+        let front = Front::start(identity, site.address).await;
+        let url = format!("https://localhost:{}/v1/whip/r", front.address.port());
+        let why = refusal(&url, named(&file)).await;
+        assert!(why.contains("401 bad_token"), "it came through: {why}");
+        // Another of the same name is another.
+        let why = refusal(&url, named(&own(&said).1)).await;
+        assert!(why.contains("nothing in the file of --ca"), "{why}");
+        let why = refusal(&url, Trust::of_system().expect("it may be empty")).await;
+        assert!(why.contains("no authority that this machine trusts"), "{why}");
+        assert_eq!(front.whole_handshakes(), 1);
+    }
+    for (said, reason) in [
+        (authority(&["media.example"]), "not for the host that was asked"),
+        (authority(&[]), "not for the host that was asked"),
+        (expired(authority(&LOCAL)), "not valid at this time"),
+    ] {
+        let (identity, file) = own(&said);
+        let why = refusal(&shown(identity).await, named(&file)).await;
+        assert!(why.contains(reason), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_proves_nothing() {
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    let authority_of_others = Authority::new("ours");
+    for version in [&TLS12, &TLS13] {
+        let (own, file) = own(&authority(&LOCAL));
+        let vouched = authority_of_others.vouches_for(&LOCAL);
+        for (identity, trust) in [(own, named(&file)), (vouched, by(&authority_of_others))] {
+            let front = Front::speaking(&[version], identity.without_its_key(), nobody).await;
+            let why = refusal(&format!("https://{}/whip", front.address), trust).await;
+            assert!(why.contains("vouches for the server's certificate: "), "{why}");
+            assert!(why.ends_with("BadSignature") && front.whole_handshakes() == 0, "{why}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +169,16 @@ async fn the_wrong_scheme_is_told() {
     let url = shown(authority.vouches_for(&LOCAL)).await.replace("https://", "http://");
     let why = refusal(&url, by(&authority)).await;
     assert!(why.contains("speaks no HTTP; is it https://?"), "{why}");
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/whip", silent.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let (mut stream, _) = silent.accept().await.expect("a connection");
+        stream.read_u8().await.expect("a request");
+        stream.shutdown().await.expect("it is closed");
+        stream.read_to_end(&mut Vec::new()).await
+    });
+    let why = refusal(&url, by(&authority)).await;
+    assert!(why.contains("no answer; is it https://?"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,4 +207,20 @@ async fn redirects_lead_to_tls_and_never_from_it() {
         assert_eq!(away.whole_handshakes(), 1);
     }
     assert_eq!(site.opened_and_ended(), (6, 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_over_tls_is_not_ended_without() {
+    let authority = Authority::new("ours");
+    let opened = axum::Router::new().fallback(|| async {
+        let headers = [(CONTENT_TYPE, "application/sdp"), (LOCATION, "http://127.0.0.1/session")];
+        (StatusCode::CREATED, headers, "v=0\r\n")
+    });
+    let front = Front::start(authority.vouches_for(&LOCAL), serve(opened).await).await;
+    let url = format!("https://{}/whip", front.address).parse().expect("an address");
+    let access = Access { remote: false, trust: by(&authority) };
+    let (session, _) =
+        Session::open(access, url, None, "v=0 offer").await.expect("it is opened all the same");
+    let error = session.end().await.expect_err("that would be in the open");
+    assert!(error.to_string().contains("http://127.0.0.1/session is not https://"), "{error}");
 }
