@@ -512,7 +512,9 @@ impl<T: Transport> Shard<T> {
         if let Some(home) = home {
             self.handle_mirror_timeout(now, index, home);
         }
-        self.arm(index);
+        // For this alone: a request of somebody on another shard comes here only if it is the first, and must not change when the publisher's other turns are.
+        let requester = self.participants[index].publications[at].encoding(encoding);
+        self.timers.arm(index, requester.and_then(|encoding| encoding.keyframes.poll_timeout()));
     }
 
     fn publication_mut(&mut self, publisher: usize, id: PublicationId) -> Option<&mut PublicationState> {
