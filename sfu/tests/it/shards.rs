@@ -92,7 +92,7 @@ fn assert_same(seed: u64, one: &[Vec<Mark>], two: &[Vec<Mark>]) {
 
 #[test]
 fn a_room_on_two_shards_shows_everybody_what_it_shows_on_one() {
-    for seed in [3, 4, 5] {
+    for seed in [1, 2, 5] {
         let (one, two) = (received_in_one_room(seed, 1), received_in_one_room(seed, 2));
         let lengths: Vec<_> = one.iter().map(Vec::len).collect();
         assert!(lengths.iter().filter(|&&length| length > 300).count() >= 6, "{lengths:?}");
