@@ -21,19 +21,23 @@ impl KeyframeRequester {
         Self { interval, wanted_since: None, sent: None, begins: false }
     }
 
-    /// Somebody needs a key frame.
-    pub(crate) fn request(&mut self, now: Instant) {
-        if !self.begins {
-            self.wanted_since.get_or_insert(now);
+    /// Somebody needs a key frame; whether nobody did before.
+    pub(crate) fn request(&mut self, now: Instant) -> bool {
+        let is_new = self.wanted_since.is_none() && !self.begins;
+        if is_new {
+            self.wanted_since = Some(now);
         }
+        is_new
     }
 
     /// Somebody needs a key frame, and this only passes it on: a new request goes out at once, since when the publisher may be asked again is
-    /// known where it is asked.
-    pub(crate) fn relay(&mut self, now: Instant) {
-        if self.wanted_since.is_none() && !self.begins {
-            (self.wanted_since, self.sent) = (Some(now), None);
+    /// known where it is asked. Whether it is a new one.
+    pub(crate) fn relay(&mut self, now: Instant) -> bool {
+        let is_new = self.request(now);
+        if is_new {
+            self.sent = None;
         }
+        is_new
     }
 
     /// Whether a key frame begins with the packet in hand: who needs one now has it.
@@ -81,10 +85,10 @@ mod tests {
         let at = |ms| origin + Duration::from_millis(ms);
         let mut requester = KeyframeRequester::new(Duration::from_millis(500));
         assert!(!requester.poll(at(0)));
-        requester.request(at(0));
+        assert!(requester.request(at(0)));
         assert_eq!(requester.poll_timeout(), Some(at(0)));
         assert!(requester.poll(at(0)));
-        requester.request(at(100));
+        assert!(!requester.request(at(100)));
         assert!(!requester.poll(at(100)));
         assert_eq!(requester.poll_timeout(), Some(at(500)));
         assert!(requester.poll(at(500)));
@@ -108,9 +112,9 @@ mod tests {
         let origin = Instant::now();
         let at = |ms| origin + Duration::from_millis(ms);
         let mut requester = KeyframeRequester::new(Duration::from_millis(500));
-        requester.relay(at(0));
+        assert!(requester.relay(at(0)));
         assert!(requester.poll(at(0)));
-        requester.relay(at(100));
+        assert!(!requester.relay(at(100)), "that is wanted already");
         assert!(!requester.poll(at(100)));
         requester.on_keyframe(at(200));
         requester.relay(at(300));

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::bandwidth::{Bitrate, Claim, Restraint, Rung, share};
 use crate::codec::Kind;
 use crate::egress::{SourcePacket, Target};
-use crate::id::PublicationId;
+use crate::id::{ParticipantId, PublicationId};
 use crate::message::Event;
 use crate::shard::Shard;
 use crate::shard::mirror::Crossing;
@@ -240,7 +240,7 @@ impl<T: Transport> Shard<T> {
                 priority: picture.priority,
                 rungs: ladder.iter().map(LayerChoice::rung).collect(),
                 current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
-                may_rise: allotment.restraint.may_rise(now, slot.apart()),
+                may_rise: allotment.restraint.may_rise(now, apart(participant.id, at)),
                 may_resume: allotment.restraint.may_resume(now),
                 paused_since: allotment.paused_since,
                 ladder,
@@ -360,6 +360,13 @@ fn keep_shown(now: Instant, publication: &PublicationState, target: Target, ladd
     }
 }
 
+/// A number from 0 to 1 that is another for every picture there is: those of participants who came in a row are far from each other, and so are those of
+/// one (multiples of irrational numbers). Nothing that a shard draws: what a viewer is shown does not depend on which they are on.
+fn apart(viewer: ParticipantId, slot: usize) -> f64 {
+    let place = viewer.0.wrapping_mul(APART.0).wrapping_add((slot as u64).wrapping_mul(APART.1));
+    (place >> 32) as f64 / f64::from(u32::MAX)
+}
+
 /// Whether any picture becomes larger.
 fn rises(claims: &[Claim<'_>], given: &[Option<usize>]) -> bool {
     claims.iter().zip(given).any(|(claim, &given)| {
@@ -369,6 +376,8 @@ fn rises(claims: &[Claim<'_>], given: &[Option<usize>]) -> bool {
 
 /// Pictures a second: what is shown may have a few less than what is chosen anew.
 const STILL_FLUENT: u16 = 9;
+/// The golden ratio and the square root of 2, less 1, in 2⁶⁴ths.
+const APART: (u64, u64) = (0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c908);
 /// More than the allocator's headroom.
 const NEW_COSTS_MORE: f64 = 1.3;
 

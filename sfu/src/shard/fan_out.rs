@@ -32,10 +32,11 @@ impl<T: Transport> Shard<T> {
             return;
         };
         if let Some(packet) = crossing {
-            self.cross(room, || Crossing::Packet(packet.clone()));
+            // What the packet leads to is decided with what it told of the line.
             if taken.round_trip.is_some() {
                 self.cross_line(index);
             }
+            self.cross(room, || Crossing::Packet(packet.clone()));
         }
         self.handle_taken(now, index, at, taken);
     }

@@ -84,6 +84,14 @@ impl Crossing {
         matches!(self, Self::Packet(_))
     }
 
+    /// Whether it comes of a command, and changes who is sent what.
+    fn is_command(&self) -> bool {
+        matches!(
+            self,
+            Self::Published(_) | Self::Unpublished(_) | Self::Screens(..) | Self::Settled(_) | Self::Left(_)
+        )
+    }
+
     /// Whether it may be lost: then a packet is missing, or what is said again before long.
     pub(crate) fn may_be_lost(&self) -> bool {
         matches!(
@@ -159,7 +167,7 @@ impl<T: Transport> Shard<T> {
 
     /// Takes what another shard tells.
     pub(crate) fn handle_crossing(&mut self, now: Instant, crossing: Crossing) {
-        if !crossing.is_packet() {
+        if crossing.is_command() {
             self.settle(now);
         }
         self.current = None;

@@ -271,7 +271,8 @@ impl<T: Transport> Shard<T> {
         // After everybody's own turn, as where word of it comes from another shard: whose turn is first makes no difference to what they show.
         if self.timers.next().is_none_or(|next| next > now) {
             for index in publishers.drain(..) {
-                if self.participants.get(index).is_some() {
+                if let Some(publisher) = self.participants.get_mut(index) {
+                    publisher.review_line();
                     self.current = Some(index);
                     self.look_again(now, index);
                     self.cross_tick(index);
@@ -503,16 +504,21 @@ impl<T: Transport> Shard<T> {
         let participant = &mut self.participants[index];
         let Some(at) = participant.publication(publication) else { return };
         let home = participant.mirror_of;
-        if let Some(encoding) = participant.publications[at].encoding_mut(encoding) {
-            match home {
-                Some(_) => encoding.keyframes.relay(now),
-                None => encoding.keyframes.request(now),
+        let Some(encoding) = participant.publications[at].encoding_mut(encoding) else { return };
+        let is_new = match home {
+            Some(_) => encoding.keyframes.relay(now),
+            None => encoding.keyframes.request(now),
+        };
+        // Of what is wanted on another shard only the first word comes here: those that follow must not change when the publisher's turns are, nor this one
+        // when those are that are about anything else.
+        let turn = encoding.asks_at().filter(|_| is_new);
+        match home {
+            Some(home) => {
+                self.handle_mirror_timeout(now, index, home);
+                self.arm(index);
             }
+            None => self.timers.arm(index, turn),
         }
-        if let Some(home) = home {
-            self.handle_mirror_timeout(now, index, home);
-        }
-        self.arm(index);
     }
 
     fn publication_mut(&mut self, publisher: usize, id: PublicationId) -> Option<&mut PublicationState> {

@@ -351,7 +351,7 @@ impl<T: Transport> Participant<T> {
             .publications
             .iter()
             .flat_map(|publication| &publication.encodings)
-            .flat_map(|encoding| [encoding.nacks.poll_timeout(), encoding.keyframes.poll_timeout()]);
+            .flat_map(|encoding| [encoding.nacks.poll_timeout(), encoding.asks_at()]);
         let others =
             [transport, self.next_report, self.arrivals.poll_timeout(), self.downlink.poll_timeout()];
         let others = others.into_iter().chain([self.pictures_from]);
@@ -443,9 +443,13 @@ impl<T: Transport> Participant<T> {
         }
     }
 
-    fn write_reports(&mut self, now: Instant) {
+    /// Works out anew what the line up loses, of what came since the last time.
+    pub(super) fn review_line(&mut self) {
         let (arrived, repaired) = std::mem::take(&mut self.arrived);
         self.line.on_arrivals(arrived, repaired);
+    }
+
+    fn write_reports(&mut self, now: Instant) {
         let out = &mut self.scratch.rtcp;
         for slot in &self.slots {
             if let Some(report) = slot.sender_report(now) {

@@ -367,6 +367,11 @@ impl Encoding {
         (sequence + 1..=self.highest).filter_map(|later| self.history.lookup(later).cloned()).collect()
     }
 
+    /// When to ask the publisher for a key frame, if one is wanted: not before its stream has a name to be asked by.
+    pub(super) fn asks_at(&self) -> Option<Instant> {
+        self.ssrc.and(self.keyframes.poll_timeout())
+    }
+
     fn is_sending(&self, now: Instant) -> bool {
         self.spatial.iter().any(|layer| layer.is_sending(now))
     }

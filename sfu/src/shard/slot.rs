@@ -140,11 +140,6 @@ impl Slot {
         self.source.is_some_and(|source| source.red_payload_type.is_some())
     }
 
-    /// A number from 0 to 1 that is another for every slot there is.
-    pub(super) fn apart(&self) -> f64 {
-        f64::from(self.identity.ssrc.0 as u8) / 255.0
-    }
-
     /// Empties the slot. The output goes on later where it stopped.
     pub(super) fn clear(&mut self) {
         self.source = None;

@@ -1,7 +1,7 @@
 //! Several shards are as good as one.
 
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use simmer_sfu::id::{Mid, ParticipantId, RoomId};
@@ -32,6 +32,14 @@ fn marks(world: &World) -> Vec<Vec<Mark>> {
     slots.map(|slot| slot.received.values().copied().collect()).collect()
 }
 
+/// When media came to a client, repairs and probes among it, and how large each packet was.
+type Came = Vec<(Duration, usize)>;
+
+fn came(world: &World, began: Instant) -> Vec<Came> {
+    let all = world.clients.iter().flatten().map(|client| &client.came);
+    all.map(|came| came.iter().map(|&(at, size)| (at - began, size)).collect()).collect()
+}
+
 /// What every slot of every client received, in order, in half a minute of two rooms with simulcast, bad lines, and people who come, move and leave.
 fn received(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
     let mut world = World::sharded(seed, shards, usize::MAX);
@@ -57,9 +65,9 @@ fn received(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
 }
 
 /// The same of one room, half of it on each of two shards: who is there from the beginning, publishers on both among them, who comes late, and who leaves.
-fn received_in_one_room(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
+fn received_in_one_room(seed: u64, shards: usize) -> (Vec<Vec<Mark>>, Vec<Came>) {
     let mut world = World::sharded(seed, shards, 3);
-    let hall = RoomId(1);
+    let (hall, began) = (RoomId(1), world.now);
     world.join_room(hall, plan(&[720, 360, 180], 2), line());
     for _ in 0..2 {
         world.join_room(hall, plan(&[], 2), line());
@@ -79,7 +87,7 @@ fn received_in_one_room(seed: u64, shards: usize) -> Vec<Vec<Mark>> {
         let each: Vec<_> = world.shard.each().iter().map(|shard| shard.participants).collect();
         assert_eq!(each, [3, 2]);
     }
-    marks(&world)
+    (marks(&world), came(&world, began))
 }
 
 fn assert_same(seed: u64, one: &[Vec<Mark>], two: &[Vec<Mark>]) {
@@ -92,11 +100,16 @@ fn assert_same(seed: u64, one: &[Vec<Mark>], two: &[Vec<Mark>]) {
 
 #[test]
 fn a_room_on_two_shards_shows_everybody_what_it_shows_on_one() {
-    for seed in [3, 4, 5] {
-        let (one, two) = (received_in_one_room(seed, 1), received_in_one_room(seed, 2));
+    for seed in [1, 2, 5] {
+        let ((one, one_came), (two, two_came)) =
+            (received_in_one_room(seed, 1), received_in_one_room(seed, 2));
         let lengths: Vec<_> = one.iter().map(Vec::len).collect();
         assert!(lengths.iter().filter(|&&length| length > 300).count() >= 6, "{lengths:?}");
         assert_same(seed, &one, &two);
+        for (number, (one, two)) in one_came.iter().zip(&two_came).enumerate() {
+            let differs = one.iter().zip(two).position(|(one, two)| one != two);
+            assert_eq!((one.len(), differs), (two.len(), None), "seed {seed}, client {number}");
+        }
     }
 }
 

@@ -225,3 +225,20 @@ fn slots_follow_the_view_and_an_unserved_wish_asks_for_more() {
         assert_eq!(slot.gaps(), 0, "a change of contents leaves no gap");
     }
 }
+
+#[test]
+fn a_publisher_of_whom_nothing_comes_is_not_looked_at_all_the_time() {
+    let mut world = World::new(1);
+    let publisher = world.join(&[720, 360, 180], 0, Line::default());
+    world.clients[publisher].as_mut().unwrap().want(&[false; 3]);
+    world.join(&[], 1, Line::default());
+    world.run_for(Duration::from_secs(1));
+    let mut turns = 0;
+    for _ in 0..100 {
+        let millisecond = Duration::from_millis(1);
+        turns += u32::from(world.shard.poll_timeout().is_some_and(|at| at <= world.now + millisecond));
+        world.run_for(millisecond);
+    }
+    assert_eq!(world.client(publisher).published, [0; 3]);
+    assert!(turns < 10, "{turns} turns in a tenth of a second");
+}
