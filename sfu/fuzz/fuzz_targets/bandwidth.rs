@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
-use simmer_sfu::bandwidth::{BandwidthEstimator, Bitrate, Pacer};
+use simmer_sfu::bandwidth::{Arrivals, BandwidthEstimator, Bitrate, Pacer};
 use simmer_sfu::rtcp::{self, RtcpPacket};
 
 fuzz_target!(|data: &[u8]| {
@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let mut now = origin;
     let mut estimator = BandwidthEstimator::new(now);
     let mut pacer = Pacer::new(now, estimator.estimate());
-    let (mut number, mut rest) = (65_500, data);
+    let (mut number, mut rest, mut arrivals) = (65_500, data, Arrivals::default());
     while let Some((&[what, size, pause], after)) = rest.split_first_chunk::<3>() {
         now += Duration::from_millis(u64::from(pause));
         let (bytes, after) = after.split_at(after.len().min(usize::from(size)));
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
             0 => {
                 for packet in rtcp::parse(bytes) {
                     match packet {
-                        RtcpPacket::TransportFeedback(feedback) => estimator.on_feedback(now, &feedback),
+                        RtcpPacket::TransportFeedback(feedback) => estimator.on_feedback(now, &feedback, &mut arrivals),
                         RtcpPacket::Remb { bitrate } => estimator.on_remb(now, bitrate),
                         _ => {}
                     }
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
                 packet[2..4].copy_from_slice(&words.to_be_bytes());
                 for packet in rtcp::parse(&packet) {
                     if let RtcpPacket::TransportFeedback(feedback) = packet {
-                        estimator.on_feedback(now, &feedback);
+                        estimator.on_feedback(now, &feedback, &mut arrivals);
                     }
                 }
             }

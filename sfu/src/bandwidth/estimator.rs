@@ -48,8 +48,6 @@ pub struct BandwidthEstimator {
     reports: Reports,
     round_trip: Option<Duration>,
     feedback_round_trip: Option<Duration>,
-    /// Arrivals of one feedback, whose memory is kept.
-    arrivals: Vec<Arrival>,
     /// Datagrams that one feedback tells the loss of.
     missing: u32,
 }
@@ -88,6 +86,10 @@ pub struct EstimatorReport {
     /// To the subscriber and back.
     pub round_trip: Option<Duration>,
 }
+
+/// What one feedback says has arrived: memory for one after the other, of any estimators. It grows to the longest, 256 KiB at most.
+#[derive(Clone, Debug, Default)]
+pub struct Arrivals(Vec<Arrival>);
 
 #[derive(Clone, Copy, Debug)]
 struct Arrival {
@@ -147,7 +149,6 @@ impl BandwidthEstimator {
             reports: Reports::default(),
             round_trip: None,
             feedback_round_trip: None,
-            arrivals: Vec::new(),
             missing: 0,
         }
     }
@@ -171,8 +172,9 @@ impl BandwidthEstimator {
         self.history.len()
     }
 
-    /// The receiver tells when datagrams arrived. Whatever it tells is survived; what cannot be is passed over.
-    pub fn on_feedback(&mut self, now: Instant, feedback: &TransportFeedback<'_>) {
+    /// The receiver tells when datagrams arrived. Whatever it tells is survived; what cannot be is passed over. `arrivals` is lent for its memory: what
+    /// is in it means nothing before and after.
+    pub fn on_feedback(&mut self, now: Instant, feedback: &TransportFeedback<'_>, arrivals: &mut Arrivals) {
         if usize::from(feedback.statuses()) > CAPACITY {
             return;
         }
@@ -182,10 +184,11 @@ impl BandwidthEstimator {
         if !steady {
             self.restart();
         }
-        self.take_in(feedback, reference_us);
-        let arrived = u32::try_from(self.arrivals.len()).unwrap_or(u32::MAX);
+        self.take_in(feedback, reference_us, arrivals);
+        let Arrivals(arrivals) = arrivals;
+        let arrived = u32::try_from(arrivals.len()).unwrap_or(u32::MAX);
         self.lost_lately.on_feedback(arrived, self.missing);
-        let Some(last_sent_us) = self.arrivals.iter().map(|arrival| arrival.sent_us).max() else {
+        let Some(last_sent_us) = arrivals.iter().map(|arrival| arrival.sent_us).max() else {
             // Nothing new arrived: no sign that the line is there.
             self.loss.update(self.queue_stands());
             return;
@@ -196,7 +199,7 @@ impl BandwidthEstimator {
         self.reports.feedback = true;
         (self.silence.since, self.silence.datagrams) = (None, 0);
         self.on_heard(now_us.saturating_sub(last_sent_us));
-        let delays = self.arrivals.iter().map(|arrival| arrival.at_us.saturating_sub(arrival.sent_us));
+        let delays = arrivals.iter().map(|arrival| arrival.at_us.saturating_sub(arrival.sent_us));
         if let Some(least) = delays.min() {
             self.queue.on_feedback(now_us, least);
         }
@@ -205,7 +208,7 @@ impl BandwidthEstimator {
             self.lost_by_chance.on_feedback(arrived, self.missing);
             self.lost_suddenly.on_feedback(arrived, self.missing);
         }
-        for arrival in &self.arrivals {
+        for arrival in arrivals {
             self.acknowledged.add(arrival.at_us, arrival.bytes);
             self.trains.on_packet(arrival.sent_us, arrival.at_us, arrival.bytes);
             if let Some(probe) = arrival.probe {
@@ -342,11 +345,13 @@ impl BandwidthEstimator {
     }
 
     /// Settles the datagrams that the feedback is about; leaves in `arrivals` those that arrived, in the order they did.
-    fn take_in(&mut self, feedback: &TransportFeedback<'_>, reference_us: i64) {
-        if self.arrivals.len() * 8 <= self.arrivals.capacity() {
-            self.arrivals.shrink_to(ARRIVALS_KEPT);
-        }
-        self.arrivals.clear();
+    fn take_in(
+        &mut self,
+        feedback: &TransportFeedback<'_>,
+        reference_us: i64,
+        Arrivals(arrivals): &mut Arrivals,
+    ) {
+        arrivals.clear();
         self.missing = 0;
         self.trains.on_feedback();
         for (number, offset_us) in feedback.arrivals() {
@@ -366,10 +371,10 @@ impl BandwidthEstimator {
             if let Some(offset_us) = offset_us {
                 let at_us = reference_us.saturating_add(offset_us);
                 let (sent_us, bytes, probe) = (packet.sent_us, packet.bytes, packet.probe);
-                self.arrivals.push(Arrival { sent_us, at_us, bytes, probe });
+                arrivals.push(Arrival { sent_us, at_us, bytes, probe });
             }
         }
-        self.arrivals.sort_unstable_by_key(|arrival| (arrival.at_us, arrival.sent_us));
+        arrivals.sort_unstable_by_key(|arrival| (arrival.at_us, arrival.sent_us));
     }
 
     fn on_heard(&mut self, since_sent_us: i64) {
@@ -500,8 +505,6 @@ const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longer than what a good line's jitter adds to every datagram of a feedback.
 const LONG_QUEUE_US: i64 = 80_000;
-/// Datagrams that one feedback tells of, at most times.
-const ARRIVALS_KEPT: usize = 32;
 /// Datagrams.
 const LATELY: u32 = 60;
 const BY_CHANCE: u32 = 400;

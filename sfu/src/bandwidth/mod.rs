@@ -27,7 +27,7 @@ mod tests;
 
 pub use allocator::{Claim, Rung, share};
 pub use bitrate::Bitrate;
-pub use estimator::{BandwidthEstimator, EstimatorReport, Usage};
+pub use estimator::{Arrivals, BandwidthEstimator, EstimatorReport, Usage};
 pub use pacer::Pacer;
 pub use probe::{Probe, ProbeId};
 pub use restraint::Restraint;

@@ -272,7 +272,7 @@ impl<T: Transport> Shard<T> {
                 }
                 RtcpPacket::TransportFeedback(feedback) => {
                     if let Some(estimator) = self.participants[index].downlink.estimator() {
-                        estimator.on_feedback(now, &feedback);
+                        estimator.on_feedback(now, &feedback, &mut self.arrivals);
                     }
                     self.miss(now, index, &feedback);
                     told = true;

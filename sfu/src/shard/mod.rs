@@ -46,6 +46,7 @@ use bytes::{Bytes, BytesMut};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
+use crate::bandwidth::Arrivals;
 use crate::codec::Kind;
 use crate::config::Limits;
 use crate::counters::Counters;
@@ -91,6 +92,8 @@ pub struct Shard<T: Transport> {
     burst: Burst,
     /// Lent to one viewer after the other for what is sent at once: the last one stays in the processor's cache.
     spare: Vec<Outbox>,
+    /// Lent to one estimator after the other.
+    arrivals: Arrivals,
     /// Publishers whose turn it is, kept for its memory.
     reporting: Vec<usize>,
     /// Those with something in their outbox.
@@ -125,6 +128,7 @@ impl<T: Transport> Shard<T> {
             room_timers: Timers::default(),
             burst: Burst::default(),
             spare: Vec::new(),
+            arrivals: Arrivals::default(),
             reporting: Vec::new(),
             queue: Vec::new(),
             control: VecDeque::new(),

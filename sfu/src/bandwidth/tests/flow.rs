@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
 use super::line::Line;
-use crate::bandwidth::{BandwidthEstimator, Bitrate, Pacer, ProbeId};
+use crate::bandwidth::{Arrivals, BandwidthEstimator, Bitrate, Pacer, ProbeId};
 use crate::id::Ssrc;
 use crate::ingress::ArrivalRecorder;
 use crate::rtcp::{RtcpPacket, parse};
@@ -112,7 +112,7 @@ impl Flow {
             let (_, compound) = self.feedback.pop_front().unwrap();
             for packet in parse(&compound) {
                 let RtcpPacket::TransportFeedback(feedback) = packet else { panic!("{packet:?}") };
-                self.estimator.on_feedback(at(origin, now_us), &feedback);
+                self.estimator.on_feedback(at(origin, now_us), &feedback, &mut Arrivals::default());
             }
         }
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bandwidth::rate_control::{CEILING, FLOOR};
-use crate::bandwidth::{BandwidthEstimator, ProbeId};
+use crate::bandwidth::{Arrivals, BandwidthEstimator, ProbeId};
 use crate::rtcp::{RtcpPacket, parse};
 
 /// A feedback packet of one run of statuses, all alike, with the given deltas.
@@ -25,7 +25,7 @@ fn feedback(base: u16, statuses: u16, reference: u32, symbol: u16, deltas: &[u8]
 fn tell(estimator: &mut BandwidthEstimator, world: &World, packet: &[u8]) {
     for packet in parse(packet) {
         if let RtcpPacket::TransportFeedback(feedback) = packet {
-            estimator.on_feedback(flow::at(world.origin, world.now_us), &feedback);
+            estimator.on_feedback(flow::at(world.origin, world.now_us), &feedback, &mut Arrivals::default());
         }
     }
 }

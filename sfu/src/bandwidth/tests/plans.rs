@@ -5,6 +5,7 @@ use std::time::Duration;
 use allocation_counter::measure;
 
 use super::*;
+use crate::bandwidth::Arrivals;
 use crate::id::Ssrc;
 use crate::ingress::ArrivalRecorder;
 use crate::rtcp::{RtcpPacket, parse};
@@ -293,6 +294,7 @@ fn a_datagram_allocates_nothing() {
     let mut number = 1_000_000;
     let mut now = flow::at(world.origin, world.now_us);
     let mut receiver = ArrivalRecorder::default();
+    let mut arrivals = Arrivals::default();
     let mut second = |allocations: &mut u64| {
         let mut written = Vec::new();
         for _ in 0..20 {
@@ -312,7 +314,7 @@ fn a_datagram_allocates_nothing() {
             receiver.poll(now, Ssrc(2), &mut written);
             for packet in parse(&written) {
                 let RtcpPacket::TransportFeedback(feedback) = packet else { panic!("{packet:?}") };
-                *allocations += measure(|| estimator.on_feedback(now, &feedback)).count_total;
+                *allocations += measure(|| estimator.on_feedback(now, &feedback, &mut arrivals)).count_total;
             }
         }
     };
