@@ -43,8 +43,10 @@ pub fn time_to_repair(up: &Leg, down: &Leg) -> Duration {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlayoutDelay {
     told: u16,
-    /// When the player was told to wait longer, and by how much.
-    rose: Option<(Instant, u16)>,
+    /// What is called for: `told` climbs to it.
+    aim: u16,
+    /// When `told` last rose, or began to.
+    climbed: Option<Instant>,
     /// Less would do: since when, and how much.
     less: Option<(Instant, u16)>,
     news: News,
@@ -65,44 +67,60 @@ impl PlayoutDelay {
     /// So much is called for before anything was sent.
     pub fn begin(&mut self, now: Instant, wanted: Duration) {
         self.rise(now, units(wanted));
+        if self.told < self.aim {
+            (self.told, self.news) = (self.aim, News::Due);
+        }
     }
 
-    /// So much is called for now. It rises at once, but for large leaps: a player may take them up in one, and that is a freeze. It falls when less has done
-    /// for half a minute, to the most that was called for meanwhile.
+    /// So much is called for now. What is said climbs to it from picture to picture: a player takes up at once what it is told, and a leap is a freeze. It falls
+    /// when less has done for half a minute, to the most that was called for meanwhile.
     pub fn follow(&mut self, now: Instant, wanted: Duration) {
         let wanted = units(wanted);
-        if wanted > self.told {
-            self.less = None;
-            if self.rose.is_none_or(|(at, _)| now.saturating_duration_since(at) >= BETWEEN_RISES) {
-                self.rise(now, wanted.min(self.told + MOST_AT_ONCE));
-            }
+        if wanted > self.aim {
+            self.rise(now, wanted);
             return;
         }
-        if self.told == 0 || wanted != 0 && wanted + NO_LESS > self.told {
+        if self.aim == 0 || wanted != 0 && wanted + NO_LESS > self.aim {
             self.less = None;
             return;
         }
         let (since, most) = self.less.get_or_insert((now, wanted));
         *most = wanted.max(*most);
         if now.saturating_duration_since(*since) >= FALLS_AFTER {
-            (self.told, self.less, self.news) = (*most, None, News::Due);
+            (self.told, self.aim, self.less, self.news) = (*most, *most, None, News::Due);
         }
     }
 
     fn rise(&mut self, now: Instant, to: u16) {
-        if to > self.told {
-            self.rose = Some((now, to - self.told));
-            (self.told, self.less, self.news) = (to, None, News::Due);
+        if to <= self.aim {
+            return;
         }
+        if self.told == self.aim {
+            self.climbed = Some(now);
+        }
+        (self.aim, self.less) = (to, None);
     }
 
     /// What the packet that is sent now under this number says, in units of 10 ms; `None` where the player knows.
     #[inline]
-    pub fn say(&mut self, sequence: u64) -> Option<u16> {
+    pub fn say(&mut self, now: Instant, sequence: u64) -> Option<u16> {
+        if self.told < self.aim {
+            self.climb(now);
+        }
         if let News::Due = self.news {
             self.news = News::Since(sequence);
         }
         self.repeat(sequence)
+    }
+
+    /// By the time that has passed: the player shows what comes meanwhile at half its pace.
+    fn climb(&mut self, now: Instant) {
+        let passed = self.climbed.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let by = (passed.as_millis() / UNIT_MS).min(MOST_UNITS) as u16;
+        if by > 0 {
+            (self.told, self.news) = (self.aim.min(self.told + by), News::Due);
+            self.climbed = Some(now);
+        }
     }
 
     /// As [`say`](Self::say), for a packet that is sent again. What it said the first time may no longer hold; older ones say nothing.
@@ -130,12 +148,9 @@ impl PlayoutDelay {
         }
     }
 
-    /// Whether the player waits for repairs by now: it has been told to, and has had the time to slow down.
-    pub fn waits(&self, now: Instant) -> bool {
-        self.rose.is_some_and(|(at, by)| {
-            let slowing = Duration::from_millis(UNIT_MS as u64) * u32::from(by) * SLOWS_BY;
-            self.told > 0 && now.saturating_duration_since(at) >= slowing
-        })
+    /// Whether the player waits for repairs by now: it was told all there is to tell.
+    pub fn waits(&self) -> bool {
+        self.told > 0 && self.told == self.aim
     }
 
     /// What the player was told.
@@ -158,11 +173,6 @@ const LONGEST: Duration = Duration::from_millis(400);
 const STEP_MS: u128 = 20;
 const UNIT_MS: u128 = 10;
 const MOST_UNITS: u128 = LONGEST.as_millis() / UNIT_MS;
-/// A player that is told to wait longer takes so much longer for what it shows meanwhile: libwebrtc a tenth.
-const SLOWS_BY: u32 = 10;
-/// In units of 10 ms. Together with a picture's time less than what is called a freeze.
-const MOST_AT_ONCE: u16 = 10;
-const BETWEEN_RISES: Duration = Duration::from_millis(200);
 /// So little less is not worth telling, in units of 10 ms.
 const NO_LESS: u16 = 4;
 const FALLS_AFTER: Duration = Duration::from_secs(30);
@@ -209,10 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn it_rises_at_once_and_falls_after_a_while_to_what_was_wanted_meanwhile() {
+    fn it_rises_soon_and_falls_after_a_while_to_what_was_wanted_meanwhile() {
         let (start, mut delay) = (origin(), PlayoutDelay::default());
         let mut after = |seconds, wanted| {
-            delay.follow(start + Duration::from_secs(seconds), ms(wanted));
+            let now = start + Duration::from_secs(seconds);
+            delay.follow(now, ms(wanted));
+            // So much later it has climbed.
+            let _ = delay.say(now + ms(900), seconds);
             delay.told()
         };
         assert_eq!(after(0, 0), ms(0));
@@ -227,55 +240,62 @@ mod tests {
         assert_eq!(after(50, 120), ms(140));
         assert_eq!(after(65, 0), ms(140));
         assert_eq!(after(95, 0), ms(0));
-        let leap: Vec<u128> = (96..101).map(|second| after(second, 9_000).as_millis()).collect();
-        assert_eq!(leap, [100, 200, 300, 400, 400]);
+        assert_eq!(after(96, 9_000), LONGEST);
     }
 
     #[test]
-    fn a_leap_is_told_in_steps_but_before_the_first_picture() {
+    fn a_player_is_slowed_down_from_picture_to_picture_but_at_the_first_one() {
         let (start, mut delay) = (origin(), PlayoutDelay::default());
-        let mut told = |after| {
-            delay.follow(start + ms(after), ms(250));
-            delay.told().as_millis()
-        };
-        assert_eq!([0, 199, 200, 350, 400].map(&mut told), [100, 100, 200, 200, 260]);
+        delay.follow(start, ms(70));
+        // Thirty pictures a second, of two packets each; called for again and again.
+        let told: Vec<_> = (0..5)
+            .map(|picture| {
+                let now = start + ms(picture * 1_000 / 30);
+                delay.follow(now, ms(if picture < 2 { 70 } else { 100 }));
+                [delay.say(now, picture * 2), delay.say(now + ms(1), picture * 2 + 1)]
+            })
+            .collect();
+        assert_eq!(told, [None, Some(3), Some(6), Some(9), Some(10)].map(|units| [units; 2]));
         let mut first = PlayoutDelay::default();
         first.begin(start, ms(250));
-        assert_eq!(first.told(), ms(260));
+        assert_eq!(first.say(start, 0), Some(26));
     }
 
     #[test]
-    fn a_player_waits_once_it_has_had_time_to_slow_down() {
+    fn a_player_waits_once_it_was_told_all() {
         let (start, mut delay) = (origin(), PlayoutDelay::default());
-        assert!(!delay.waits(start));
+        assert!(!delay.waits());
         delay.begin(start, ms(200));
-        let waits = |delay: &PlayoutDelay, after| delay.waits(start + ms(after));
-        assert_eq!([0, 1999, 2000].map(|after| waits(&delay, after)), [false, false, true]);
+        assert!(delay.waits(), "from the first picture on");
         delay.follow(start + ms(5000), ms(300));
-        assert_eq!([5999, 6000].map(|after| waits(&delay, after)), [false, true]);
+        let waits = [30, 70, 110].map(|after| {
+            let _ = delay.say(start + ms(5000 + after), after);
+            delay.waits()
+        });
+        assert_eq!(waits, [false, false, true]);
         delay.follow(start + ms(10_000), ms(0));
         delay.follow(start + ms(41_000), ms(0));
-        assert!(!waits(&delay, 42_000), "it waits no more");
+        assert!(!delay.waits(), "it waits no more");
     }
 
     #[test]
     fn it_is_said_until_the_player_has_surely_heard_it_and_then_no_more() {
         let (now, mut delay) = (origin(), PlayoutDelay::default());
-        assert_eq!(delay.say(99), None);
+        assert_eq!(delay.say(now, 99), None);
         delay.begin(now, ms(200));
         assert_eq!(delay.repeat(99), None, "no packet has said it");
-        assert_eq!([100, 101].map(|number| delay.say(number)), [Some(20); 2]);
+        assert_eq!([100, 101].map(|number| delay.say(now, number)), [Some(20); 2]);
         delay.on_report(115);
-        assert_eq!((delay.say(117), delay.repeat(100), delay.repeat(99)), (Some(20), Some(20), None));
+        assert_eq!((delay.say(now, 117), delay.repeat(100), delay.repeat(99)), (Some(20), Some(20), None));
         delay.on_report(116);
-        assert_eq!((delay.say(118), delay.repeat(117)), (None, None));
+        assert_eq!((delay.say(now, 118), delay.repeat(117)), (None, None));
         delay.begin(now, ms(300));
-        assert_eq!(delay.say(119), Some(30));
+        assert_eq!(delay.say(now, 119), Some(30));
         delay.on_report(134);
-        assert_eq!(delay.say(135), Some(30), "what was reported said something else");
+        assert_eq!(delay.say(now, 135), Some(30), "what was reported said something else");
         delay.on_report(135);
-        assert_eq!(delay.say(136), None);
+        assert_eq!(delay.say(now, 136), None);
         delay.remind();
-        assert_eq!(delay.say(137), Some(30));
+        assert_eq!(delay.say(now, 137), Some(30));
     }
 }

@@ -318,7 +318,8 @@ impl Slot {
         downlink: &mut Downlink,
     ) -> Option<(usize, bool)> {
         let source = self.source?;
-        let said = self.extensions.playout_delay.and_then(|id| Some((id, self.playout.say(sent.sequence)?)));
+        let said =
+            self.extensions.playout_delay.and_then(|id| Some((id, self.playout.say(now, sent.sequence)?)));
         let header =
             EgressHeader { mid: self.name(), playout_delay: said, ..self.header(&source, packet, &sent) };
         let roc = rollover(sent.sequence);
@@ -356,7 +357,7 @@ impl Slot {
         asked: bool,
     ) -> Result<(Sent, usize), NotAgain> {
         // What was asked for earlier than that was asked for before the client could know.
-        let hurries = self.extensions.playout_delay.is_some() && !self.playout.waits(now);
+        let hurries = self.extensions.playout_delay.is_some() && !self.playout.waits();
         let copies =
             if hurries { Copies { first: 2, later: 2 } } else { Copies { first: 1, later: line.copies() } };
         self.sent.resend(now, sequence, line.round_trip() * 9 / 10, copies, asked)

@@ -55,7 +55,8 @@ impl Watched {
     }
 
     /// Every picture of which something came, as a browser's player plans it: the quickest one on its way gives the clock; everything is held back by what
-    /// jitter calls for or by what the server tells, if that is more. A change of that is taken up slowly, or at once by a picture that comes late.
+    /// jitter calls for or by what the server tells, if that is more: what is told is the least at once. Its own delay follows slowly, or at once by a picture
+    /// that comes late.
     fn planned(&self) -> Vec<Planned> {
         let mut pictures: Vec<(Mark, Instant, u8, u32, Option<u16>)> = Vec::new();
         for (number, mark) in &self.received {
@@ -94,7 +95,7 @@ impl Watched {
             let step = ideal(time).saturating_duration_since(former) / 10;
             former = ideal(time);
             delay = target.clamp(delay.saturating_sub(step), delay + step);
-            let due = ideal(time) + delay - earliest;
+            let due = ideal(time) + delay.max(told) - earliest;
             if let Some(late) = whole.map(|whole| whole.saturating_duration_since(due))
                 && delay < target
             {
