@@ -513,8 +513,7 @@ impl<T: Transport> Shard<T> {
             Some(_) => encoding.keyframes.relay(now),
             None => encoding.keyframes.request(now),
         };
-        // Of what is wanted on another shard only the first word comes here: those that follow must not change when the publisher's turns are, nor this one
-        // when those are that are about anything else.
+        // From another shard only a new wish comes here: one that is not new must change no turn, and a new one none but its own.
         let turn = encoding.asks_at().filter(|_| is_new);
         match home {
             Some(home) => {
