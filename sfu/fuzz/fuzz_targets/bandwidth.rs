@@ -22,7 +22,9 @@ fuzz_target!(|data: &[u8]| {
             0 => {
                 for packet in rtcp::parse(bytes) {
                     match packet {
-                        RtcpPacket::TransportFeedback(feedback) => estimator.on_feedback(now, &feedback, &mut arrivals),
+                        RtcpPacket::TransportFeedback(feedback) => {
+                            estimator.on_feedback(now, &feedback, &mut arrivals)
+                        }
                         RtcpPacket::Remb { bitrate } => estimator.on_remb(now, bitrate),
                         _ => {}
                     }

@@ -139,7 +139,7 @@ impl World {
             parts: 2,
             natural: edit & 16 != 0,
             feedback: edit & 32 != 0,
-            mute: false,
+            ..ClientPlan::default()
         };
         let mut sdp = Client::new(plan, address(client)).offer();
         match edit & 7 {
