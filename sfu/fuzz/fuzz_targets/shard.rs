@@ -276,11 +276,13 @@ impl World {
         let mut turns = 0;
         while let Some(at) = self.shard.poll_timeout().filter(|&at| at <= end) {
             self.now = self.now.max(at);
-            self.shard.handle_timeout(self.now);
-            assert!(
-                self.shard.poll_timeout().is_none_or(|at| at > self.now),
-                "a timer that does not move on"
-            );
+            // It may leave something due, but not for ever.
+            let mut calls = 0;
+            while self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.shard.handle_timeout(self.now);
+                calls += 1;
+                assert!(calls < 50, "a timer that does not move on");
+            }
             self.drain();
             turns += 1;
             assert!(turns < 200_000, "timers spin");
