@@ -8,6 +8,10 @@ import { allow, prefer, REPAIRED_RID, RID } from './transceiver.js';
 
 /** @typedef {import('./messages.js').Source} Source */
 
+/** So many times its usual rate an encoding may take when it begins again, and for so long. */
+const AT_FIRST = 3;
+const AT_FIRST_MS = 150;
+
 export class Sender {
   /**
    * Throws a `SimmerError` when this browser cannot send a video so.
@@ -47,6 +51,7 @@ export class Sender {
     prefer(transceiver, track.kind === 'audio' ? sound(codecs, redundantAudio) : sendable(codecs, format.codec));
     if (init.sendEncodings?.[0]?.rid) allow(transceiver, [RID, REPAIRED_RID]);
     this.#transceiver = transceiver;
+    this.#hurried = new Set();
     if (!this.sending) void transceiver.sender.replaceTrack(null);
   }
 
@@ -88,20 +93,40 @@ export class Sender {
   }
 
   /**
-   * Sends only the encodings that somebody needs.
+   * Sends only the encodings that somebody needs. One that begins again may take more than usual for a moment: an encoder counts its first key frame
+   * against its rate, and at the usual one leaves four to eight pictures out after it.
    * @param {boolean[]} wanted in the order offered
    */
   want(wanted) {
     const sender = this.#transceiver?.sender;
+    const hurried = this.#hurried;
+    this.#change(sender, (encoding, index) => {
+      const begins = encoding.active === false && (wanted[index] ?? true);
+      encoding.active = wanted[index] ?? true;
+      const usual = encoding.maxBitrate;
+      if (!begins || usual === undefined || hurried.has(index)) return;
+      hurried.add(index);
+      encoding.maxBitrate = usual * AT_FIRST;
+      const settle = () => this.#change(sender, (settled, at) => {
+        if (at === index) settled.maxBitrate = usual;
+      });
+      setTimeout(() => hurried.delete(index) && settle(), AT_FIRST_MS);
+    });
+  }
+
+  /**
+   * Changes how the encodings are sent, one change after the other: parameters are good for one call only. What fails is worth no more than saved
+   * bandwidth.
+   * @param {RTCRtpSender | undefined} sender
+   * @param {(encoding: RTCRtpEncodingParameters, index: number) => void} change
+   */
+  #change(sender, change) {
     const set = async () => {
       const parameters = sender?.getParameters();
-      parameters?.encodings.forEach((encoding, index) => {
-        encoding.active = wanted[index] ?? true;
-      });
+      parameters?.encodings.forEach(change);
       if (parameters) await sender?.setParameters(parameters);
     };
-    // One at a time: parameters are good for one call only. What fails is worth no more than saved bandwidth.
-    this.#wanting = this.#wanting.then(set).catch(() => {});
+    this.#changes = this.#changes.then(set).catch(() => {});
   }
 
   async #send() {
@@ -119,6 +144,8 @@ export class Sender {
   format = USUAL;
   /** @type {RTCRtpTransceiver | null} */
   #transceiver = null;
+  /** Those of this connection's encodings that take more than usual just now. @type {Set<number>} */
+  #hurried = new Set();
   /** The last change of parameters. @type {Promise<void>} */
-  #wanting = Promise.resolve();
+  #changes = Promise.resolve();
 }

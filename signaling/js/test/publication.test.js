@@ -109,6 +109,36 @@ test('the encodings that are wanted are those of one m-line', async () => {
   assert.deepEqual([active(mid), active(other)], [[true, true, true], [false, true, false]]);
 });
 
+test('an encoding that begins again takes more than usual for a moment, whatever is wanted meanwhile', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { media, answer, tracks, on } = await connected();
+  await media.publish('camera', camera());
+  await answer();
+  const [{ mid }] = tracks();
+  const want = async (...wanted) => {
+    media.take({ type: 'encodings', mid, publication: 'p', wanted });
+    await settled();
+  };
+  const rates = () => on(mid).sender.encodings.map((encoding) => encoding.maxBitrate);
+  const usual = rates();
+  const [most, ...others] = usual;
+  await want(false, true, true);
+  assert.deepEqual(rates(), usual, 'what pauses, or goes on, takes what it did');
+  await want(true, true, true);
+  assert.deepEqual(rates(), [3 * most, ...others]);
+  t.mock.timers.tick(100);
+  await want(false, true, true);
+  await want(true, true, true);
+  assert.deepEqual(rates(), [3 * most, ...others], 'not three times three');
+  t.mock.timers.tick(50);
+  await settled();
+  assert.deepEqual(rates(), usual);
+  t.mock.timers.tick(1_000);
+  await settled();
+  assert.deepEqual(rates(), usual);
+  assert.deepEqual(on(mid).sender.encodings.map((encoding) => encoding.active), [true, true, true]);
+});
+
 test('a fresh connection publishes all of them again, and the room is told what was muted', async () => {
   const { media, told, answer, tracks } = await connected();
   const first = await media.publish('camera', camera());
