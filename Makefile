@@ -19,6 +19,7 @@ lint:
 	.ci/install build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	for crate in sfu recorder; do $(CARGO) check --manifest-path $$crate/fuzz/Cargo.toml --target-dir "$(abspath $(TARGET))/fuzz" --locked || exit 1; done
 
 unit:
 	.ci/install build media

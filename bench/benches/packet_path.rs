@@ -1,4 +1,4 @@
-//! What the steps of a packet's way cost, each on its own. `make bench` runs them; `docs/performance.md` tells how to read them.
+//! What the steps of a packet's way cost, each on its own. `make bench-steps` runs them; `docs/performance.md` tells how to read them.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
