@@ -205,6 +205,9 @@ impl<T: Transport> Shard<T> {
 
     /// A publisher's turn, once a second: what has fallen silent or is needed no more.
     pub(super) fn look_again(&mut self, now: Instant, publisher: usize) {
+        for publication in &mut self.participants[publisher].publications {
+            publication.encodings.iter_mut().for_each(|encoding| encoding.history.expire(now));
+        }
         if self.participants[publisher].has_layers() {
             self.reconsider_publisher(now, publisher);
         }

@@ -579,7 +579,7 @@ impl Encoding {
             repair_ssrc: None,
             stream: ReceiveStream::new(codec.clock_rate()),
             nacks: NackGenerator::default(),
-            history: SourceHistory::new(limits.history_packets),
+            history: SourceHistory::new(limits.history_bytes),
             clock: SourceClock::new(codec.clock_rate()),
             keyframes: KeyframeRequester::new(limits.keyframe_interval),
             rates: LayerRates::default(),
