@@ -292,9 +292,8 @@ impl<T: Transport> Shard<T> {
             participant
                 .line
                 .on_loss(told.map_or(f64::from(fraction_lost) / 256.0, |report| report.chance_loss));
-            if let Some(estimator) = participant.downlink.estimator() {
-                estimator.on_report(now, fraction_lost, participant.line.measured_round_trip());
-            }
+            let round_trip = participant.line.measured_round_trip();
+            participant.downlink.measured(now).on_report(now, fraction_lost, round_trip);
         }
         participant.downlink.follow_estimate(now);
         let changed = participant.line.round_trip() != round_trip;
