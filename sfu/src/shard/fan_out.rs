@@ -340,7 +340,7 @@ impl<T: Transport> Shard<T> {
         let id = publication.id();
         let Some(encoding) = publication.encoding_mut(encoding_index) else { return };
         encoding.stream.on_sender_report(now, ntp);
-        encoding.clock.on_sender_report(now, ntp, rtp_time);
+        encoding.clock.on_sender_report(participant.wall.on_report(now, ntp), rtp_time);
         let encoding = encoding_index;
         let event = SinkEvent::SenderReport { publication: id, encoding, now, ntp, rtp_time };
         self.rooms[participant.room].tell(event);

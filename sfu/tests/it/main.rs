@@ -7,6 +7,7 @@
 mod bursts;
 mod call;
 mod channels;
+mod clocks;
 mod crowd;
 mod fault;
 mod hour;
