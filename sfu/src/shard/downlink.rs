@@ -303,8 +303,8 @@ impl Downlink {
 
     /// The pacer follows the estimate.
     pub(super) fn follow_estimate(&mut self, now: Instant) {
-        let measures = |estimator: &&Box<BandwidthEstimator>| estimator.report().acknowledged.is_some();
-        let Some(estimator) = self.estimator.as_ref().filter(measures) else { return };
+        let measures = |estimator: &&BandwidthEstimator| estimator.report().acknowledged.is_some();
+        let Some(estimator) = self.estimator.as_deref().filter(measures) else { return };
         if estimator.report().usage == Usage::Overuse {
             self.overuse = Some(now);
         }
