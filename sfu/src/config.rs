@@ -46,8 +46,9 @@ pub struct Limits {
     pub keyframe_interval: Duration,
     /// Members of a room that one worker is to have before others are given some of it. Each other worker takes every packet of the room once.
     pub members_together: usize,
-    /// Source packets kept for retransmission, per encoding: at most so many, of the last two seconds. A power of two.
-    pub history_packets: usize,
+    /// Source packets kept for retransmission, per encoding: those of the last two seconds, as far as they carry no more bytes than this together, and
+    /// are no more than one for each KiB of it. A power of two, 64 KiB or more.
+    pub history_bytes: usize,
 }
 
 impl Default for Limits {
@@ -65,7 +66,8 @@ impl Default for Limits {
             handshake: Duration::from_secs(30),
             keyframe_interval: Duration::from_millis(500),
             members_together: 100,
-            history_packets: 1024,
+            // Two seconds of 50 Mbit/s, with room for their growth.
+            history_bytes: 16 * 1024 * 1024,
         }
     }
 }

@@ -26,21 +26,27 @@ fn forwarding_a_packet_allocates_nothing() {
 }
 
 #[test]
-fn receiving_with_all_its_reports_allocates_once_in_twenty_packets_at_most() {
+fn receiving_with_all_reports_feedback_and_repairs_allocates_once_in_twelve_packets_at_most() {
     const PACKETS: u64 = 10_000;
-    let mut room = Broadcast::new(30, PlainContext::default()).settled();
-    let before = room.forwarded();
-    let mut count = 0;
+    let mut room = Broadcast::new(30, PlainContext::default()).telling().settled();
+    let before = room.shard.counters();
+    let (mut count, mut heard) = (0, 0);
     for _ in 0..PACKETS {
         room.keep_alive();
-        // What the simulated publisher allocates to make a packet is not ours.
-        let datagram = room.datagram();
+        // What the simulated ends allocate to make a packet is not ours; where it is put on its way in is.
+        let (packet, replies) = (room.packet(), room.replies());
+        heard += replies.len();
         count += allocation_counter::measure(|| {
+            let datagram = room.arrive(&packet);
             room.receive(datagram);
+            replies.into_iter().for_each(|(from, reply)| room.hear(from, reply));
             room.pass(PACKET_EVERY);
         })
         .count_total;
     }
-    assert_eq!(room.forwarded() - before, PACKETS * 30);
-    assert!(count <= PACKETS / 20, "{count} for {PACKETS} packets");
+    let after = room.shard.counters();
+    assert_eq!(after.packets_forwarded - before.packets_forwarded, PACKETS * 30);
+    assert!(after.packets_retransmitted > before.packets_retransmitted + 1000, "repairs were sent");
+    assert!(heard > 10_000, "{heard} replies");
+    assert!(count <= PACKETS / 12, "{count} for {PACKETS} packets");
 }

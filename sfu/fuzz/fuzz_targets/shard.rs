@@ -69,7 +69,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let limits = Limits { history_packets: 64, ..Limits::default() };
+        let limits = Limits { history_bytes: 64 * 1024, ..Limits::default() };
         let config = ShardConfig { candidates: vec![([127, 0, 0, 1], 7443).into()], limits };
         Self {
             shard: Shard::new(config, PlainContext::default(), [7; 32]),

@@ -153,6 +153,14 @@ impl BandwidthEstimator {
         }
     }
 
+    /// Begins with a higher rate: so much was sent before the receiver told anything.
+    pub fn beginning_at(mut self, now: Instant, sent: Bitrate) -> Self {
+        if sent > self.control.rate() {
+            self.control.set(now, sent);
+        }
+        self
+    }
+
     /// A datagram with this transport-wide number (extended, one more each) goes to the network now. `bytes`: its UDP payload. `probe`: what it
     /// is part of.
     pub fn on_sent(&mut self, now: Instant, sequence: u64, bytes: usize, probe: Option<ProbeId>) {
@@ -165,6 +173,11 @@ impl BandwidthEstimator {
             self.silence.since.get_or_insert(now);
             self.silence.datagrams = self.silence.datagrams.saturating_add(1);
         }
+    }
+
+    /// A datagram without such a number goes to the network now.
+    pub fn on_sent_unnumbered(&mut self, now: Instant, bytes: usize) {
+        self.sent.add(self.micros(now), u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
     /// The last so many numbers are those that feedback may still be about.
@@ -245,7 +258,7 @@ impl BandwidthEstimator {
         } else if loss < 0.02 {
             let sent = self.sent.rate_at(self.micros(now)).unwrap_or(Bitrate::ZERO);
             let higher = rate * 1.08f64.powf(elapsed.as_secs_f64().min(1.0)) + Bitrate::kbps(1);
-            higher.min(sent * 1.5 + Bitrate::kbps(10)).max(rate)
+            higher.min(sent * REACH + Bitrate::kbps(10)).max(rate)
         } else {
             rate
         };
@@ -261,6 +274,17 @@ impl BandwidthEstimator {
         // It may know more than a guess at the start, but of no more than was sent.
         let sent = self.sent.rate_at(self.micros(now)).unwrap_or(Bitrate::ZERO);
         self.control.set(now, self.control.rate().max(limit.min(sent * 1.5)));
+    }
+
+    /// Whether the receiver has told anything of the line: what arrives, or without feedback its loss or a limit.
+    pub fn is_told(&self) -> bool {
+        let Reports { feedback, limit, last_at, .. } = &self.reports;
+        if *feedback { self.acknowledged.rate().is_some() } else { limit.is_some() || last_at.is_some() }
+    }
+
+    /// The limit that the receiver sets, where that is heeded.
+    pub fn limit(&self) -> Option<Bitrate> {
+        self.reports.limit.filter(|_| !self.reports.feedback)
     }
 
     /// What would be sent if the line carried everything; probes go no further than a little above it.
@@ -287,7 +311,7 @@ impl BandwidthEstimator {
 
     /// What may be sent, all datagrams together.
     pub fn estimate(&self) -> Bitrate {
-        let limit = self.loss.limit().or(self.reports.limit.filter(|_| !self.reports.feedback));
+        let limit = self.loss.limit().or(self.limit());
         self.control.rate().min(limit.unwrap_or(CEILING)).clamp(FLOOR, CEILING)
     }
 
@@ -498,6 +522,8 @@ impl BandwidthEstimator {
 }
 
 /// Enough for audio and a small layer; the first probes say more before it matters.
+/// Without probes only trying tells what a line carries: the next larger encoding takes three times as much, and must fit with a fifth to spare.
+const REACH: f64 = 4.0;
 const START: Bitrate = Bitrate::kbps(600);
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(100);
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);

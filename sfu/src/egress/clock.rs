@@ -2,20 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// Maps one encoding's RTP timestamps to our time.
-///
-/// With sender reports the publisher's wall clock is followed, moved to ours by the smallest delay seen, so that sound and picture of one
-/// publisher agree. Since clocks drift apart, that smallest delay is given up slowly. Before the first report, by the first packet's arrival.
-#[derive(Clone, Copy, Debug)]
-pub struct SourceClock {
-    rate: u32,
-    /// A timestamp and the instant it means.
-    anchor: Option<(u32, Instant)>,
-    report: Option<Report>,
-}
+/// A publisher's wall clock as its sender reports tell it, moved to ours by the smallest delay seen. It is one for all its streams, so that sound and
+/// picture agree, and the encodings of a picture. Since clocks drift apart, that smallest delay is given up slowly.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WallClock(Option<Reports>);
 
 #[derive(Clone, Copy, Debug)]
-struct Report {
+struct Reports {
     /// The arrival of the first report, and its wall clock: all others are counted from there.
     origin: Instant,
     origin_ntp: u64,
@@ -25,10 +18,39 @@ struct Report {
     last: i64,
 }
 
+impl WallClock {
+    /// A report came that says `ntp`: the instant of ours that it means.
+    pub fn on_report(&mut self, arrival: Instant, ntp: u64) -> Instant {
+        let first = Reports { origin: arrival, origin_ntp: ntp, offset: 0, last: 0 };
+        let reports = self.0.get_or_insert(first);
+        let wall = ntp_difference(ntp, reports.origin_ntp);
+        let ours =
+            i64::try_from(arrival.saturating_duration_since(reports.origin).as_nanos()).unwrap_or(i64::MAX);
+        let offset = ours.saturating_sub(wall);
+        if offset.abs_diff(reports.offset) > JUMP.as_nanos() as u64 {
+            // The publisher set its clock: what was known of it is worth nothing.
+            *reports = first;
+            return arrival;
+        }
+        let eased = reports.offset.saturating_add(ours.saturating_sub(reports.last) / DRIFT);
+        reports.offset = eased.min(offset);
+        reports.last = ours;
+        shift(reports.origin, wall.saturating_add(reports.offset))
+    }
+}
+
+/// Maps one encoding's RTP timestamps to our time: by its sender reports, and before the first one by the first packet's arrival.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceClock {
+    rate: u32,
+    /// A timestamp and the instant it means.
+    anchor: Option<(u32, Instant)>,
+}
+
 impl SourceClock {
     /// Knows nothing yet. `rate` in hertz.
     pub fn new(rate: u32) -> Self {
-        Self { rate, anchor: None, report: None }
+        Self { rate, anchor: None }
     }
 
     /// The first packet anchors the clock until a report comes. Without reports the anchor moves along, before timestamps wrap.
@@ -43,24 +65,8 @@ impl SourceClock {
         }
     }
 
-    /// A sender report: `ntp` and `rtp_time` are one instant of the publisher's.
-    pub fn on_sender_report(&mut self, arrival: Instant, ntp: u64, rtp_time: u32) {
-        let first = Report { origin: arrival, origin_ntp: ntp, offset: 0, last: 0 };
-        let report = self.report.get_or_insert(first);
-        let wall = ntp_difference(ntp, report.origin_ntp);
-        let ours =
-            i64::try_from(arrival.saturating_duration_since(report.origin).as_nanos()).unwrap_or(i64::MAX);
-        let offset = ours.saturating_sub(wall);
-        if offset.abs_diff(report.offset) > JUMP.as_nanos() as u64 {
-            // The publisher set its clock: what was known of it is worth nothing.
-            *report = first;
-            self.anchor = Some((rtp_time, arrival));
-            return;
-        }
-        let eased = report.offset.saturating_add(ours.saturating_sub(report.last) / DRIFT);
-        report.offset = eased.min(offset);
-        report.last = ours;
-        let time = shift(report.origin, wall.saturating_add(report.offset));
+    /// A sender report's timestamp means this instant.
+    pub fn on_sender_report(&mut self, time: Instant, rtp_time: u32) {
         self.anchor = Some((rtp_time, time));
     }
 
@@ -107,6 +113,11 @@ impl SlotClock {
         self.rtp_after(time, SMALL_STEP)
     }
 
+    /// Whether a source that catches up has not caught up with what means `time`.
+    pub fn is_catching_up(&self, time: Instant) -> bool {
+        self.rtp_catching_up(time) != self.line_at(time)
+    }
+
     /// A packet with this timestamp was sent; it means `time`.
     #[inline]
     pub fn on_sent(&mut self, timestamp: u32, time: Instant) {
@@ -115,10 +126,11 @@ impl SlotClock {
         }
     }
 
-    /// A packet of a source that catches up was sent with this timestamp: it stands for no instant of its own, and comes right after the last one.
+    /// A packet of a source that catches up was sent with this timestamp: it stands for no instant of its own, but for what the line shows then.
     pub fn on_sent_catching_up(&mut self, timestamp: u32, time: Instant) {
-        let latest = self.last.map_or(time, |(_, last)| last.max(time));
-        self.on_sent(timestamp, latest);
+        let ahead = timestamp.wrapping_sub(self.line_at(time)) as i32;
+        let ahead = u64::from(ahead.max(0).unsigned_abs()) * 1_000_000_000 / u64::from(self.rate.max(1));
+        self.on_sent(timestamp, time + Duration::from_nanos(ahead));
     }
 
     /// NTP time and RTP timestamp of now, as the packets sent last have it.
@@ -216,23 +228,30 @@ mod tests {
     #[test]
     fn reports_move_the_clock_to_the_least_delay() {
         let origin = origin();
-        let mut clock = SourceClock::new(90_000);
+        let (mut wall, mut clock) = (WallClock::default(), SourceClock::new(90_000));
+        let mut report = |clock: &mut SourceClock, arrival, ntp, rtp_time| {
+            clock.on_sender_report(wall.on_report(arrival, ntp), rtp_time);
+        };
         clock.on_packet(1000, origin);
         assert_eq!(clock.time_of(10_000, origin), origin + ms(100));
         // Sent at 1 s and 2 s of the publisher's clock; delayed by 80 ms and 30 ms.
-        clock.on_sender_report(origin + ms(1080), 5 * NTP_SECOND, 90_000);
-        clock.on_sender_report(origin + ms(2030), 6 * NTP_SECOND, 180_000);
+        report(&mut clock, origin + ms(1080), 5 * NTP_SECOND, 90_000);
+        report(&mut clock, origin + ms(2030), 6 * NTP_SECOND, 180_000);
         assert_eq!(clock.time_of(180_000, origin), origin + ms(2030));
-        clock.on_sender_report(origin + ms(3200), 7 * NTP_SECOND, 270_000);
+        report(&mut clock, origin + ms(3200), 7 * NTP_SECOND, 270_000);
         let eased = (ms(3200) - ms(2030)) / 4000;
         assert_eq!(
             clock.time_of(270_000, origin),
             origin + ms(3030) + eased,
             "a late report changes next to nothing"
         );
+        // A sound of the same publisher, whose first report is late as well.
+        let mut sound = SourceClock::new(48_000);
+        report(&mut sound, origin + ms(3400), 7 * NTP_SECOND, 48_000);
+        assert!(sound.time_of(48_000, origin).duration_since(clock.time_of(270_000, origin)) < ms(1));
         // The publisher's clock is set an hour back.
-        clock.on_sender_report(origin + ms(4100), 8 * NTP_SECOND, 360_000);
-        clock.on_sender_report(origin + ms(5000), 2 * NTP_SECOND, 450_000);
+        report(&mut clock, origin + ms(4100), 8 * NTP_SECOND, 360_000);
+        report(&mut clock, origin + ms(5000), 2 * NTP_SECOND, 450_000);
         assert_eq!(clock.time_of(450_000, origin), origin + ms(5000));
     }
 

@@ -13,7 +13,7 @@ mod source_history;
 #[cfg(test)]
 mod tests;
 
-pub use clock::{SlotClock, SourceClock};
+pub use clock::{SlotClock, SourceClock, WallClock};
 pub use frame_munger::FrameMunger;
 pub use history::{Copies, Marks, NotAgain, Sent, SentHistory, SourcePacket, Worth};
 pub use munger::{Munged, RtpMunger};

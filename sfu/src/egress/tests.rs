@@ -116,7 +116,7 @@ fn a_report_far_off_does_not_move_a_slot_by_hours() {
     let origin = Instant::now() + Duration::from_secs(100_000);
     let mut clock = SourceClock::new(90_000);
     clock.on_packet(0, origin);
-    clock.on_sender_report(origin, 1 << 32, 2_000_000_000);
+    clock.on_sender_report(WallClock::default().on_report(origin, 1 << 32), 2_000_000_000);
     let time = clock.time_of(1_000, origin);
     assert!(time <= origin && origin.duration_since(time) < Duration::from_secs(10));
 }
@@ -273,7 +273,7 @@ fn another_picture_brings_no_new_budget() {
 fn a_publishers_clock_that_drifts_is_followed() {
     for parts_per_million in [-200_i64, -50, 50, 200] {
         let origin = Instant::now() + Duration::from_secs(1000);
-        let mut clock = SourceClock::new(90_000);
+        let (mut wall_clock, mut clock) = (WallClock::default(), SourceClock::new(90_000));
         let mut worst = Duration::ZERO;
         for second in 0..8 * 3600_u64 {
             let wall = second as i64 * 1_000_000_000 + second as i64 * parts_per_million * 1000;
@@ -283,7 +283,7 @@ fn a_publishers_clock_that_drifts_is_followed() {
             let delay = Duration::from_millis(if second % 3 == 1 { 80 } else { 20 });
             let arrival = origin + Duration::from_secs(second) + delay;
             clock.on_packet(rtp_time, arrival);
-            clock.on_sender_report(arrival, ntp, rtp_time);
+            clock.on_sender_report(wall_clock.on_report(arrival, ntp), rtp_time);
             let captured = origin + Duration::from_secs(second) + Duration::from_millis(20);
             let time = clock.time_of(rtp_time, arrival);
             worst = worst.max(time.saturating_duration_since(captured));

@@ -87,10 +87,12 @@ fn decide(mid: Mid, offered: &Media, local: &mut Local<'_>) -> MediaLine {
     let codecs = offered
         .formats
         .iter()
-        .map(|offered| PayloadFormat {
+        .map(|offered| {
             // Feedback counts packets by the extension's sequence number: one is nothing without the other.
-            transport_cc: offered.format.transport_cc && extensions.transport_cc.is_some(),
-            ..offered.format.clone()
+            let transport_cc = offered.format.transport_cc && extensions.transport_cc.is_some();
+            // Of what we send, where nothing better tells of the line.
+            let remb = offered.format.remb && !transport_cc && way == Way::FromUs;
+            PayloadFormat { transport_cc, remb, ..offered.format.clone() }
         })
         .collect();
     MediaLine { mid, kind: offered.kind, flow, codecs, extensions }

@@ -50,6 +50,7 @@ pub(super) fn formats(
                 nack: feedback.nack,
                 pli: feedback.pli,
                 transport_cc: feedback.transport_cc,
+                remb: feedback.remb,
             },
             fir: feedback.fir,
         });
@@ -78,6 +79,7 @@ struct Feedback {
     pli: bool,
     fir: bool,
     transport_cc: bool,
+    remb: bool,
 }
 
 impl Feedback {
@@ -88,6 +90,7 @@ impl Feedback {
             (Some("nack"), Some("pli")) => self.pli = true,
             (Some("ccm"), Some("fir")) => self.fir = true,
             (Some("transport-cc"), None) => self.transport_cc = true,
+            (Some("goog-remb"), None) => self.remb = true,
             _ => {}
         }
     }
@@ -98,6 +101,7 @@ impl Feedback {
             pli: self.pli || other.pli,
             fir: self.fir || other.fir,
             transport_cc: self.transport_cc || other.transport_cc,
+            remb: self.remb || other.remb,
         }
     }
 }

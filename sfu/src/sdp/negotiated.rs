@@ -108,6 +108,8 @@ pub struct PayloadFormat {
     pub pli: bool,
     /// Transport-wide congestion control feedback agreed.
     pub transport_cc: bool,
+    /// The client's own estimate of its line agreed (draft-alvestrand-rmcat-remb-03).
+    pub remb: bool,
 }
 
 impl PayloadFormat {

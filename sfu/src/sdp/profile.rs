@@ -84,6 +84,7 @@ mod tests {
             nack: true,
             pli: true,
             transport_cc: false,
+            remb: false,
         }
     }
 

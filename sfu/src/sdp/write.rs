@@ -208,6 +208,7 @@ impl Text {
             }
             for (agreed, feedback) in [
                 (format.transport_cc, "transport-cc"),
+                (format.remb, "goog-remb"),
                 (offered.fir, "ccm fir"),
                 (format.nack, "nack"),
                 (format.pli, "nack pli"),

@@ -69,22 +69,21 @@ impl<T: Transport> Shard<T> {
             .filter_map(|claim| Some(claim.ladder.first().filter(|_| claim.current.is_some())?.bitrate))
             .sum();
         let downlink = &mut self.participants[index].downlink;
-        if let Some(estimator) = downlink.estimator() {
-            // What is new must fit with room to spare, so there is use for an estimate that much higher.
-            estimator.set_demand(now, demand * NEW_COSTS_MORE + sound);
-        }
+        // What is new must fit with room to spare, so there is use for an estimate that much higher.
+        downlink.set_demand(now, demand * NEW_COSTS_MORE + sound);
         let mut budget = downlink.begin_allocation(now) - sound;
-        let known = downlink.is_known(now);
+        let known = downlink.is_known(now, sound);
         if !known {
             // Nothing is held back on the ground of a guess; what is sent is what makes the line known.
             budget = budget.max(least * NEW_COSTS_MORE);
         }
         // What does no harm may go on: an estimate dips after every burst, and a picture need not dip with it.
         budget = budget.max(downlink.sustained(now, shown + sound) - sound);
-        if downlink.endures(now, least_shown, budget) {
+        if downlink.endures(now, least_shown, budget, sound) {
             budget = least_shown;
         }
-        if downlink.tries(now, candidates.first().and_then(|candidate| candidate.paused_since)) {
+        let paused_since = candidates.first().and_then(|candidate| candidate.paused_since);
+        if downlink.tries(now, paused_since, sound) {
             let first = claims.first().and_then(|claim| claim.ladder.first());
             budget = budget.max(first.map_or(Bitrate::ZERO, |rung| rung.bitrate * NEW_COSTS_MORE));
         }
@@ -205,6 +204,9 @@ impl<T: Transport> Shard<T> {
 
     /// A publisher's turn, once a second: what has fallen silent or is needed no more.
     pub(super) fn look_again(&mut self, now: Instant, publisher: usize) {
+        for publication in &mut self.participants[publisher].publications {
+            publication.encodings.iter_mut().for_each(|encoding| encoding.history.expire(now));
+        }
         if self.participants[publisher].has_layers() {
             self.reconsider_publisher(now, publisher);
         }

@@ -16,8 +16,10 @@ use crate::shard::outbox::{Outbox, Run};
 pub(super) struct Downlink {
     pub(super) outbox: Outbox,
     pub(super) carried: Carried,
-    /// From the first packet that carries a transport-wide number on, or the first REMB.
+    /// From the first packet that carries a transport-wide number on, or the first report.
     estimator: Option<Box<BandwidthEstimator>>,
+    /// What was sent before there was an estimator.
+    unmeasured: RateMeter,
     /// What could be spent at the last decision about what to send.
     allocated: Bitrate,
     tries_until: Option<Instant>,
@@ -44,7 +46,7 @@ pub(super) struct Downlink {
     /// When the first that waits may leave.
     turn: Option<Instant>,
     next_number: u64,
-    /// When the first numbered packet was sent.
+    /// When the first packet that the estimator counts was sent.
     first_sent: Option<Instant>,
     probing: Option<Probing>,
     packets: u64,
@@ -77,6 +79,7 @@ impl Downlink {
             outbox: Outbox::default(),
             carried: Carried::default(),
             estimator: None,
+            unmeasured: RateMeter::default(),
             allocated: Bitrate::MAX,
             tries_until: None,
             overuse: None,
@@ -107,7 +110,7 @@ impl Downlink {
     /// What the line is believed to carry; [`Bitrate::MAX`] when the client says nothing of it.
     fn estimate(&self, now: Instant) -> Bitrate {
         let Some(estimator) = &self.estimator else { return Bitrate::MAX };
-        let silent = !self.is_told() && self.has_sent_for(now, SILENT);
+        let silent = !estimator.is_told() && self.has_sent_for(now, SILENT);
         if silent { Bitrate::MAX } else { estimator.estimate() }
     }
 
@@ -150,6 +153,8 @@ impl Downlink {
         let Some(report) = self.estimator_report().filter(|report| report.loss < LOSSY) else {
             return Bitrate::ZERO;
         };
+        let limit = self.estimator.as_ref().and_then(|estimator| estimator.limit());
+        let shown = shown.min(limit.unwrap_or(Bitrate::MAX));
         let calm = self.overuse.is_none_or(|last| now.saturating_duration_since(last) >= CALM);
         if self.queue_by_now(shown) <= SHORT_QUEUE || calm && !self.is_draining(now) {
             shown
@@ -178,16 +183,23 @@ impl Downlink {
 
     /// Whether the least of what is shown, which is `least`, goes on though `budget` does not pay for it: for a while it does. Others who fill the line
     /// let everything on it come late, and a pause is worse than what it would save. It goes on for good where most of it arrives and nothing waits on the
-    /// line: then what is lost is lost by chance, and a pause saves nothing.
-    pub(super) fn endures(&mut self, now: Instant, least: Bitrate, budget: Bitrate) -> bool {
-        let by_chance = self.estimator_report().is_some_and(|report| {
+    /// line: then what is lost is lost by chance, and a pause saves nothing. It ends at once where `sound` is lost with it.
+    pub(super) fn endures(&mut self, now: Instant, least: Bitrate, budget: Bitrate, sound: Bitrate) -> bool {
+        let report = self.estimator_report();
+        let by_chance = report.is_some_and(|report| {
             report.queue <= SHORT_QUEUE && report.acknowledged.is_some_and(|arrives| arrives >= least * MUCH)
         });
         if budget >= least || by_chance {
             self.short_since = None;
             return budget < least;
         }
-        now.saturating_duration_since(*self.short_since.get_or_insert(now)) < ENDURANCE
+        !self.drowns(sound) && now.saturating_duration_since(*self.short_since.get_or_insert(now)) < ENDURANCE
+    }
+
+    /// Whether `sound` is lost behind a long queue.
+    fn drowns(&self, sound: Bitrate) -> bool {
+        let full = |report: EstimatorReport| report.queue >= LONG_QUEUE && report.loss > 0.0;
+        sound > Bitrate::ZERO && self.estimator_report().is_some_and(full)
     }
 
     /// Whether so much may be sent, which is more than now. What is not known of the line for certain is found out: then the decision is reviewed.
@@ -202,10 +214,12 @@ impl Downlink {
     }
 
     /// Whether the first picture is shown whatever the estimate says: every now and then during a long pause, since a line on which nothing is
-    /// sent says nothing of itself.
-    pub(super) fn tries(&mut self, now: Instant, paused_since: Option<Instant>) -> bool {
+    /// sent says nothing of itself. It ends early where `sound` is lost by it.
+    pub(super) fn tries(&mut self, now: Instant, paused_since: Option<Instant>, sound: Bitrate) -> bool {
         if paused_since.is_some_and(|since| now.saturating_duration_since(since) >= LONG_PAUSE) {
             self.tries_until = Some(now + TRY);
+        } else if self.drowns(sound) {
+            self.tries_until = None;
         }
         self.tries_until.is_some_and(|until| now < until)
     }
@@ -240,13 +254,18 @@ impl Downlink {
         self.short_since = None;
     }
 
-    /// Whether the estimate stands on feedback, and on more than the first moments.
-    pub(super) fn is_known(&self, now: Instant) -> bool {
-        self.is_told() && self.has_sent_for(now, FIRST_MOMENTS)
+    /// Whether the estimate stands on feedback, and on more than the first moments, unless `sound` is lost in those already.
+    pub(super) fn is_known(&self, now: Instant, sound: Bitrate) -> bool {
+        self.is_told() && (self.has_sent_for(now, FIRST_MOMENTS) || self.drowns(sound))
     }
 
     fn is_told(&self) -> bool {
-        self.estimator.as_ref().is_some_and(|estimator| estimator.report().acknowledged.is_some())
+        self.estimator.as_ref().is_some_and(|estimator| estimator.is_told())
+    }
+
+    /// Whether packets carry transport-wide numbers.
+    fn is_numbered(&self) -> bool {
+        self.next_number > FIRST_CYCLE
     }
 
     fn has_sent_for(&self, now: Instant, time: Duration) -> bool {
@@ -269,12 +288,23 @@ impl Downlink {
 
     /// The estimator, made when there is none: the client tells of its line.
     pub(super) fn measured(&mut self, now: Instant) -> &mut BandwidthEstimator {
-        self.estimator.get_or_insert_with(|| Box::new(BandwidthEstimator::new(now)))
+        let sent = self.unmeasured.present(now);
+        self.estimator.get_or_insert_with(|| Box::new(BandwidthEstimator::new(now).beginning_at(now, sent)))
+    }
+
+    /// What would be sent if the line carried everything. Nothing tells how a probe without numbers fared, so there is none.
+    pub(super) fn set_demand(&mut self, now: Instant, demand: Bitrate) {
+        if self.is_numbered()
+            && let Some(estimator) = &mut self.estimator
+        {
+            estimator.set_demand(now, demand);
+        }
     }
 
     /// The pacer follows the estimate.
     pub(super) fn follow_estimate(&mut self, now: Instant) {
-        let Some(estimator) = self.estimator.as_ref().filter(|_| self.is_told()) else { return };
+        let measures = |estimator: &&BandwidthEstimator| estimator.report().acknowledged.is_some();
+        let Some(estimator) = self.estimator.as_deref().filter(measures) else { return };
         if estimator.report().usage == Usage::Overuse {
             self.overuse = Some(now);
         }
@@ -369,6 +399,11 @@ impl Downlink {
                 probing.probe.id
             });
             self.measured(now).on_sent(now, number, size, probe);
+        } else if let Some(estimator) = &mut self.estimator {
+            self.first_sent.get_or_insert(now);
+            estimator.on_sent_unnumbered(now, size);
+        } else {
+            self.unmeasured.on_packet(now, size);
         }
         if let Some(pacer) = &mut self.pacer {
             pacer.on_sent(now, size);

@@ -292,9 +292,8 @@ impl<T: Transport> Shard<T> {
             participant
                 .line
                 .on_loss(told.map_or(f64::from(fraction_lost) / 256.0, |report| report.chance_loss));
-            if let Some(estimator) = participant.downlink.estimator() {
-                estimator.on_report(now, fraction_lost, participant.line.measured_round_trip());
-            }
+            let round_trip = participant.line.measured_round_trip();
+            participant.downlink.measured(now).on_report(now, fraction_lost, round_trip);
         }
         participant.downlink.follow_estimate(now);
         let changed = participant.line.round_trip() != round_trip;
@@ -341,7 +340,7 @@ impl<T: Transport> Shard<T> {
         let id = publication.id();
         let Some(encoding) = publication.encoding_mut(encoding_index) else { return };
         encoding.stream.on_sender_report(now, ntp);
-        encoding.clock.on_sender_report(now, ntp, rtp_time);
+        encoding.clock.on_sender_report(participant.wall.on_report(now, ntp), rtp_time);
         let encoding = encoding_index;
         let event = SinkEvent::SenderReport { publication: id, encoding, now, ntp, rtp_time };
         self.rooms[participant.room].tell(event);

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use crate::codec::Kind;
 use crate::config::Limits;
 use crate::counters::Counters;
+use crate::egress::WallClock;
 use crate::id::{Mid, ParticipantId, PublicationId, RoomId, ShardIndex, Ssrc};
 use crate::ingress::{ArrivalRecorder, LineQuality};
 use crate::report::{ParticipantReport, SlotReport};
@@ -57,6 +58,8 @@ pub(super) struct Participant<T> {
     pub(super) line: LineQuality,
     /// It is in the shard's list of those with something to send.
     pub(super) queued: bool,
+    /// Its own clock, as far as it reports.
+    pub(super) wall: WallClock,
     /// Where the clocks of its slots begin.
     pub(super) origin: Option<Instant>,
     /// Who we are in reports to this participant.
@@ -120,6 +123,7 @@ impl<T: Transport> Participant<T> {
             downlink: Downlink::new(),
             line: LineQuality::default(),
             queued: false,
+            wall: WallClock::default(),
             origin: None,
             ssrc,
             bindings: Vec::new(),

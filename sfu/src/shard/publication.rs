@@ -497,7 +497,9 @@ impl Encoding {
             self.onset.begin(now, received.timestamp);
         }
         reconsider |= self.onset.on_packet(now, received.timestamp);
-        self.rate.on_packet(now, received.payload.len());
+        // Of a sound's packets the headers are a large part.
+        let headers = if codec.kind() == Kind::Audio { HEADERS } else { 0 };
+        self.rate.on_packet(now, received.payload.len() + headers);
         if info.starts_keyframe {
             self.keyframes.on_keyframe(now);
             // Parameter sets and the picture they are for begin one key frame, not two.
@@ -579,7 +581,7 @@ impl Encoding {
             repair_ssrc: None,
             stream: ReceiveStream::new(codec.clock_rate()),
             nacks: NackGenerator::default(),
-            history: SourceHistory::new(limits.history_packets),
+            history: SourceHistory::new(limits.history_bytes),
             clock: SourceClock::new(codec.clock_rate()),
             keyframes: KeyframeRequester::new(limits.keyframe_interval),
             rates: LayerRates::default(),
@@ -601,6 +603,8 @@ mod redundancy;
 
 /// An encoding that sent nothing for so long is not counted on.
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
+/// Of IP, UDP, RTP with its extensions and SRTP, in bytes.
+const HEADERS: usize = 60;
 /// Several pictures.
 const LONG_GAP: Duration = Duration::from_millis(200);
 /// Fewer pictures a second stutter.

@@ -73,7 +73,8 @@ pub(super) struct Allotment {
     pub(super) restraint: Restraint,
 }
 
-/// A slot that goes over to packets which came before: their pictures are shown in quick succession, right after what was sent last.
+/// A slot that goes over to packets which came before, or that are not later than what was sent last: their pictures are shown in quick succession, right
+/// after it.
 #[derive(Clone, Copy)]
 struct CatchingUp {
     /// The timestamp, as received, of the last one; `None` before the first.
@@ -193,11 +194,10 @@ impl Slot {
                 return self.leave_out(packet);
             }
             Selection::Switch => {
+                // One of the same time as what was sent last comes a little later, and the next one is in time again.
+                let replays = self.catching_up.is_some_and(|catching_up| catching_up.replays);
                 let behind = self.clock.is_past(time);
-                self.catching_up = self.catching_up.filter(|catching_up| catching_up.replays && behind);
-                if let Some(catching_up) = &mut self.catching_up {
-                    catching_up.picture = Some(packet.timestamp);
-                }
+                self.catching_up = behind.then_some(CatchingUp { picture: Some(packet.timestamp), replays });
                 let rtp_time = self.clock.rtp_at(time);
                 self.munger.switch_to(packet.sequence, packet.timestamp, rtp_time);
                 if let Some(numbers) = &packet.info.numbers {
@@ -269,7 +269,8 @@ impl Slot {
         if picture.is_some_and(ahead) {
             let rtp_time = self.clock.rtp_catching_up(time);
             self.munger.retime(packet.sequence, packet.timestamp, rtp_time);
-            self.catching_up = replays.then_some(CatchingUp { picture: Some(packet.timestamp), replays });
+            let goes_on = replays || self.clock.is_catching_up(time);
+            self.catching_up = goes_on.then_some(CatchingUp { picture: Some(packet.timestamp), replays });
         }
     }
 

@@ -9,12 +9,13 @@ use bytes::Bytes;
 
 use crate::id::{Mid, Ssrc};
 use crate::ingress::{ArrivalRecorder, ReceiveStream};
-use crate::rtcp::{self, RtcpPacket};
+use crate::rtcp::{self, RtcpPacket, SenderInfo};
 use crate::rtp::{Extender16, ExtensionValues, RtpHeader};
 use crate::sdp::Extensions;
 use crate::sim::mark::Mark;
 use crate::sim::plain;
 use crate::sim::svc::{self, LayerMark, LayeredSource, Scheme};
+use crate::sim::voice::{self, Heard, Report, Voice};
 
 /// What a simulated client does.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,16 @@ pub struct ClientPlan {
     pub lively: bool,
     /// It tells when what is sent to it arrives (transport-wide feedback), and reports on what it receives.
     pub feedback: bool,
+    /// It reports on what it receives also without transport-wide feedback.
+    pub reports: bool,
+    /// What it believes of its line, in bit/s: that is all it tells besides its reports, if the server wants to know.
+    pub remb: Option<u64>,
+    /// It publishes a sound as well.
+    pub speaks: bool,
+    /// Audio slots it offers.
+    pub sounds: usize,
+    /// It tells what its clocks show: each encoding's and the sound's begin anywhere, and so does its wall clock.
+    pub clocks: bool,
     /// It never asks for what it lacks.
     pub mute: bool,
     /// So many pictures of an encoding are left out after the key frame that it comes back with, as libvpx does.
@@ -94,6 +105,12 @@ pub struct Client {
     pub published: Vec<u64>,
     /// Datagrams of media that came, when and how large.
     pub came: Vec<(Instant, usize)>,
+    /// What came, per audio slot.
+    pub sounds: Vec<Heard>,
+    /// When the pictures of each encoding were taken, by encoding and number.
+    pub taken: BTreeMap<(u8, u32), Instant>,
+    /// When each frame of its sound was taken.
+    pub spoken: Vec<Instant>,
     /// When a key frame was asked for, and of which encoding.
     pub keys_asked: Vec<(Instant, usize)>,
     ufrag: Option<String>,
@@ -112,6 +129,13 @@ pub struct Client {
     next_check: Option<Instant>,
     next_repair: Option<Instant>,
     next_report: Option<Instant>,
+    voice: Option<Voice>,
+    next_word: Option<Instant>,
+    next_clock: Option<Instant>,
+    /// Turns in which a clock was told, or could have been.
+    clock_turns: usize,
+    /// The server wants to know what it believes of its line.
+    remb_wanted: bool,
     arrivals: ArrivalRecorder,
 }
 
@@ -137,6 +161,8 @@ pub struct Watched {
     pub told: BTreeMap<u64, u16>,
     /// Repairs that came, needed or not.
     pub repairs_received: u64,
+    /// The sender reports about it.
+    pub reports: Vec<Report>,
     ssrc: Ssrc,
     rtx_ssrc: Ssrc,
     extender: Extender16,
@@ -186,7 +212,11 @@ impl Client {
         Self {
             published: vec![0; encodings.len()],
             came: Vec::new(),
+            sounds: Vec::new(),
+            taken: BTreeMap::new(),
+            spoken: Vec::new(),
             keys_asked: Vec::new(),
+            voice: plan.speaks.then(|| Voice::new(plan.number)),
             plan,
             address,
             slots: Vec::new(),
@@ -203,6 +233,10 @@ impl Client {
             next_check: None,
             next_repair: None,
             next_report: None,
+            next_word: None,
+            next_clock: None,
+            clock_turns: 0,
+            remb_wanted: false,
             arrivals: ArrivalRecorder::default(),
         }
     }
@@ -213,36 +247,43 @@ impl Client {
         Self { scheme: Some(scheme), layered, ..Self::new(plan, address) }
     }
 
-    /// Its offer: one simulcast publication if it publishes, then its slots.
+    /// Its offer: one simulcast publication if it publishes, then its slots, then sounds.
     pub fn offer(&self) -> String {
         let lines = self.plan.slots + usize::from(!self.plan.publishes.is_empty());
         let mids: Vec<String> = (0..lines).map(|mid| mid.to_string()).collect();
+        let connection = format!(
+            "a=ice-ufrag:sim{:05}\r\na=ice-pwd:simulatedPasswordOf24chars\r\na=fingerprint:sha-256 {}\r\na=setup:actpass\r\n\
+             a=rtcp-mux\r\na=extmap:{MID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n{}",
+            self.plan.number,
+            ["5A"; 32].join(":"),
+            if self.plan.feedback { TRANSPORT_CC_LINE } else { "" }
+        );
+        let sounds = voice::offer(self.plan.speaks, self.plan.sounds, self.plan.feedback, &connection);
+        let all = mids.iter().chain(sounds.iter().map(|(mid, _)| mid)).map(String::as_str);
         let mut sdp = format!(
             "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n",
             u32::from(self.plan.number) + 1,
-            mids.join(" ")
+            all.collect::<Vec<_>>().join(" ")
         );
         for (at, mid) in mids.iter().enumerate() {
             let publishes = at == 0 && !self.plan.publishes.is_empty();
             let _ = write!(
                 sdp,
-                "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:sim{number:05}\r\n\
-                 a=ice-pwd:simulatedPasswordOf24chars\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=mid:{mid}\r\n\
-                 a=rtcp-mux\r\na={direction}\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
-                 a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=extmap:{MID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
-                 a=extmap:{RID} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
+                "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n{connection}a={direction}\r\n\
+                 a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
+                 a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=extmap:{RID} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
                  a=extmap:{REPAIRED} urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n",
-                number = self.plan.number,
-                fingerprint = ["5A"; 32].join(":"),
                 direction = if publishes { "sendonly" } else { "recvonly" },
             );
             if self.plan.feedback {
                 let _ = write!(
                     sdp,
-                    "a=rtcp-fb:96 transport-cc\r\na=extmap:{TRANSPORT_CC} \
-                     http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
+                    "a=rtcp-fb:96 transport-cc\r\n\
                      a=extmap:{PLAYOUT_DELAY} http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\r\n"
                 );
+            }
+            if self.plan.remb.is_some() {
+                sdp.push_str("a=rtcp-fb:96 goog-remb\r\n");
             }
             if publishes && self.scheme.is_none() {
                 let rids: Vec<String> = (0..self.plan.publishes.len()).map(|rid| format!("r{rid}")).collect();
@@ -252,6 +293,7 @@ impl Client {
                 let _ = write!(sdp, "a=simulcast:send {}\r\n", rids.join(";"));
             }
         }
+        sdp.extend(sounds.iter().map(|(_, section)| section.as_str()));
         self.scheme.map_or(sdp.clone(), |scheme| svc::offer(&sdp, scheme))
     }
 
@@ -270,8 +312,19 @@ impl Client {
         let line = |prefix: &str| answer.lines().find_map(|line| line.strip_prefix(prefix));
         self.ufrag = line("a=ice-ufrag:").map(str::to_owned);
         assert!(self.ufrag.is_some(), "an answer without a ufrag");
+        self.remb_wanted = answer.contains("goog-remb");
         for section in answer.split("\r\nm=").skip(1) {
             let value = |prefix: &str| section.lines().find_map(|line| line.strip_prefix(prefix));
+            if section.starts_with("audio") {
+                let ssrc = value("a=ssrc:").and_then(|line| line.split(' ').next()?.parse().ok());
+                let mid = value("a=mid:").and_then(|mid| Mid::new(mid.as_bytes()).ok());
+                if let Some((mid, ssrc)) = mid.zip(ssrc)
+                    && self.sounds.iter().all(|slot| slot.mid != mid)
+                {
+                    self.sounds.push(Heard::new(mid, Ssrc(ssrc)));
+                }
+                continue;
+            }
             let Some(group) = value("a=ssrc-group:FID ") else { continue };
             let ssrcs: Vec<u32> = group.split(' ').filter_map(|ssrc| ssrc.parse().ok()).collect();
             let mid = value("a=mid:").and_then(|mid| Mid::new(mid.as_bytes()).ok());
@@ -290,7 +343,10 @@ impl Client {
                 self.connected = true;
                 self.next_frame = Some(now);
                 self.next_repair = Some(now + REPAIR_EVERY);
-                self.next_report = self.plan.feedback.then_some(now + REPORT_EVERY);
+                let ClientPlan { feedback, reports, remb, clocks, .. } = self.plan;
+                self.next_report = (feedback || reports || remb.is_some()).then_some(now + REPORT_EVERY);
+                self.next_word = self.voice.as_ref().map(|_| now);
+                self.next_clock = clocks.then_some(now + CLOCK_EVERY);
             }
             [128..=191, 192..=223, ..] => self.handle_rtcp(now, datagram),
             [128..=191, ..] => self.handle_rtp(now, datagram),
@@ -324,15 +380,55 @@ impl Client {
             let blocks: Vec<_> = self
                 .slots
                 .iter_mut()
-                .filter_map(|slot| slot.stream.reception_report(now, slot.ssrc))
+                .map(|slot| (&mut slot.stream, slot.ssrc))
+                .chain(self.sounds.iter_mut().map(|slot| (&mut slot.stream, slot.ssrc)))
+                .filter_map(|(stream, ssrc)| stream.reception_report(now, ssrc))
                 .collect();
             rtcp::write_receiver_report(&mut out, self.own_ssrc(), &blocks);
+            if let Some(bitrate) = self.plan.remb.filter(|_| self.remb_wanted) {
+                write_remb(&mut out, self.own_ssrc(), bitrate);
+            }
             self.out.push_back(out.into());
+        }
+        if due(self.next_word) {
+            self.next_word = Some(now + voice::FRAME_EVERY);
+            self.spoken.push(now);
+            let number = self.plan.number;
+            self.out.extend(self.voice.as_mut().map(|voice| voice.say(now, number)));
+        }
+        if due(self.next_clock) {
+            self.next_clock = Some(now + CLOCK_EVERY);
+            self.tell_a_clock(now);
         }
         if due(self.arrivals.poll_timeout()) {
             let mut out = Vec::new();
             self.arrivals.poll(now, self.own_ssrc(), &mut out);
             self.out.extend(rtcp::datagrams(&out, 1180).map(Bytes::copy_from_slice));
+        }
+    }
+
+    /// Sends the next sender report: one of each encoding that is sent in a second, one of the sound in five.
+    fn tell_a_clock(&mut self, now: Instant) {
+        let turn = self.clock_turns;
+        self.clock_turns += 1;
+        let Some(origin) = self.first_frame.or(self.spoken.first().copied()) else { return };
+        let seconds = 3_900_000_000 + 5000 * u64::from(self.plan.number);
+        let since = now - origin;
+        let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+        let ntp = (seconds + since.as_secs()) << 32 | fraction;
+        let info = match turn % 4 {
+            3 if turn % 20 == 3 => self.voice.as_ref().and_then(|voice| voice.report(now, ntp)),
+            at => {
+                self.encodings.get(at).filter(|sending| sending.wanted && sending.frame > 0).map(|sending| {
+                    let rtp_time = sending.rtp_time(FRAME_TICKS.wrapping_add(ticks(90_000, origin, now)));
+                    SenderInfo { ssrc: Ssrc(sending.ssrc), ntp, rtp_time, packets: sending.frame, octets: 0 }
+                })
+            }
+        };
+        if let Some(info) = info {
+            let mut out = Vec::new();
+            rtcp::write_sender_report(&mut out, &info);
+            self.out.push_back(out.into());
         }
     }
 
@@ -342,7 +438,14 @@ impl Client {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let turns = [self.next_check, self.next_frame, self.next_repair, self.next_report];
+        let turns = [
+            self.next_check,
+            self.next_frame,
+            self.next_repair,
+            self.next_report,
+            self.next_word,
+            self.next_clock,
+        ];
         let paced = self.paced.front().map(|(at, _)| *at);
         turns.into_iter().chain([self.arrivals.poll_timeout(), paced]).flatten().min()
     }
@@ -354,7 +457,7 @@ impl Client {
 
     /// Stops publishing; what is on its way can still be repaired.
     pub fn stop_publishing(&mut self) {
-        self.next_frame = None;
+        (self.next_frame, self.next_word) = (None, None);
     }
 
     /// The server tells which encodings are worth sending. One that is taken up again begins with a key frame.
@@ -427,6 +530,7 @@ impl Client {
             } else {
                 (self.plan.parts_of(height, key), PART_BYTES)
             };
+            self.taken.insert((encoding as u8, sending.frame), now);
             for part in 0..parts {
                 let mark = Mark {
                     publisher: self.plan.number,
@@ -438,7 +542,7 @@ impl Client {
                     temporal,
                 };
                 let payload = mark.write(part_bytes, height);
-                let timestamp = self.pictures.wrapping_mul(FRAME_TICKS).wrapping_add(sending.ssrc);
+                let timestamp = sending.rtp_time(self.pictures.wrapping_mul(FRAME_TICKS));
                 let header = Header {
                     payload_type: 96,
                     marker: part + 1 == parts,
@@ -469,9 +573,14 @@ impl Client {
     fn handle_rtcp(&mut self, now: Instant, datagram: &[u8]) {
         for packet in rtcp::parse(datagram) {
             match packet {
-                RtcpPacket::SenderReport { ssrc, ntp, .. } => {
-                    for slot in self.slots.iter_mut().filter(|slot| slot.ssrc == ssrc) {
-                        slot.stream.on_sender_report(now, ntp);
+                RtcpPacket::SenderReport { ssrc, ntp, rtp_time, .. } => {
+                    let pictures =
+                        self.slots.iter_mut().map(|slot| (slot.ssrc, &mut slot.stream, &mut slot.reports));
+                    let sounds =
+                        self.sounds.iter_mut().map(|slot| (slot.ssrc, &mut slot.stream, &mut slot.reports));
+                    for (_, stream, reports) in pictures.chain(sounds).filter(|(of, ..)| *of == ssrc) {
+                        stream.on_sender_report(now, ntp);
+                        reports.push(Report { at: now, ntp, rtp_time });
                     }
                 }
                 RtcpPacket::Pli { media } => {
@@ -513,7 +622,10 @@ impl Client {
         let values = ExtensionValues::read(datagram, &header, &ids);
         if let Some(number) = values.transport_cc {
             self.arrivals.on_packet(now, number, header.ssrc);
-            self.came.push((now, datagram.len()));
+        }
+        self.came.push((now, datagram.len()));
+        if let Some(slot) = self.sounds.iter_mut().find(|slot| slot.ssrc == header.ssrc) {
+            return slot.take(now, &header, payload);
         }
         for slot in &mut self.slots {
             if slot.ssrc == header.ssrc {
@@ -562,6 +674,12 @@ impl Client {
     }
 }
 
+impl Sending {
+    fn rtp_time(&self, ticks: u32) -> u32 {
+        clock_of(self.ssrc).wrapping_add(ticks)
+    }
+}
+
 impl Watched {
     fn new(mid: Mid, ssrc: Ssrc, rtx_ssrc: Ssrc) -> Self {
         Self {
@@ -575,6 +693,7 @@ impl Watched {
             first_key: None,
             told: BTreeMap::new(),
             repairs_received: 0,
+            reports: Vec::new(),
             ssrc,
             rtx_ssrc,
             extender: Extender16::default(),
@@ -633,6 +752,26 @@ impl Watched {
     }
 }
 
+/// Where a stream's RTP clock begins.
+pub(super) fn clock_of(ssrc: u32) -> u32 {
+    ssrc.wrapping_mul(0x9e37_79b9)
+}
+
+/// How far an RTP clock goes.
+pub(super) fn ticks(rate: u32, from: Instant, to: Instant) -> u32 {
+    ((to - from).as_nanos() * u128::from(rate) / 1_000_000_000) as u32
+}
+
+/// A receiver's estimate of its line (draft-alvestrand-rmcat-remb-03 section 2.2).
+fn write_remb(out: &mut Vec<u8>, sender: Ssrc, bitrate: u64) {
+    let exponent = (64 - bitrate.leading_zeros()).saturating_sub(18);
+    let mantissa = (bitrate >> exponent) as u32;
+    out.extend([0x8f, 206, 0, 5]);
+    for word in [sender.0, 0, u32::from_be_bytes(*b"REMB"), 1 << 24 | exponent << 18 | mantissa, 0] {
+        out.extend(word.to_be_bytes());
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Header {
     payload_type: u8,
@@ -679,6 +818,10 @@ const CHECK_AGAIN: Duration = Duration::from_millis(200);
 /// What Chromium sends two or three megabits a second at.
 const PART_EVERY: Duration = Duration::from_micros(1200);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Each of three encodings and the sound have a turn in a second.
+const CLOCK_EVERY: Duration = Duration::from_millis(250);
+const TRANSPORT_CC_LINE: &str =
+    "a=extmap:5 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";
 const REPAIR_EVERY: Duration = Duration::from_millis(10);
 /// What libwebrtc takes a round trip for that it does not know, and a turn of its clock.
 const ASK_AGAIN: Duration = Duration::from_millis(110);

@@ -10,6 +10,7 @@ mod plain;
 mod screen;
 mod shards;
 mod svc;
+mod voice;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -26,6 +27,7 @@ pub use plain::{Frame, PlainContext, PlainTransport, check, message, read_messag
 pub use screen::{Shown, freezes, switches};
 pub use shards::Shards;
 pub use svc::{LayerMark, LayeredFrame, LayeredSource, Scheme};
+pub use voice::{Heard, Report, Sound};
 
 use crate::id::{ParticipantId, PublicationId, RoomId};
 use crate::message::{Command, Event};

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha20Rng;
 use simmer_sfu::codec::red::RedPayload;
 use simmer_sfu::id::{ParticipantId, RoomId, Ssrc};
 use simmer_sfu::message::{Command, Event};
-use simmer_sfu::rtcp;
+use simmer_sfu::rtcp::{self, RtcpPacket};
 use simmer_sfu::rtp::RtpHeader;
 use simmer_sfu::sim::{PlainContext, PlainTransport, check};
 use simmer_sfu::{Limits, Shard, ShardConfig};
@@ -34,6 +34,8 @@ struct Room {
     ssrcs: Vec<Ssrc>,
     publishes: [u8; 2],
     said: Vec<Vec<u8>>,
+    /// The sender reports that listeners got: when, and the two clocks.
+    reports: Vec<(Instant, u64, u32)>,
 }
 
 /// An RTP packet as a listener got it.
@@ -77,7 +79,14 @@ impl Room {
         let config =
             ShardConfig { candidates: vec![([127, 0, 0, 1], 7443).into()], limits: Limits::default() };
         let shard = Shard::new(config, PlainContext::default(), [1; 32]);
-        let mut room = Self { shard, now: Instant::now(), ssrcs: Vec::new(), publishes, said: Vec::new() };
+        let mut room = Self {
+            shard,
+            now: Instant::now(),
+            ssrcs: Vec::new(),
+            publishes,
+            said: Vec::new(),
+            reports: Vec::new(),
+        };
         room.join(0, publishes, "sendonly");
         for (number, &types) in (1..).zip(listeners) {
             room.join(number, types, "recvonly");
@@ -153,7 +162,14 @@ impl Room {
     fn take(&mut self) -> Vec<Vec<Heard>> {
         let mut heard = vec![Vec::new(); self.ssrcs.len()];
         while self.shard.poll_event().is_some() {}
-        self.shard.poll_transmit(self.now, |to, run| {
+        let (now, reports) = (self.now, &mut self.reports);
+        self.shard.poll_transmit(now, |to, run| {
+            for datagram in run.contents.chunks(run.segment_size) {
+                reports.extend(rtcp::parse(datagram).filter_map(|packet| match packet {
+                    RtcpPacket::SenderReport { ntp, rtp_time, .. } => Some((now, ntp, rtp_time)),
+                    _ => None,
+                }));
+            }
             let media = |bytes: &&[u8]| bytes[0] >= 128 && !(192..224).contains(&bytes[1]);
             for datagram in run.contents.chunks(run.segment_size).filter(media) {
                 heard[usize::from(to.port()) - 10_001].push(Heard::read(datagram));
@@ -284,6 +300,54 @@ fn silence_is_not_said_twice() {
     room.deliver(packet);
     let heard = room.pass();
     assert_eq!((heard[0][0].payload_type, heard[0][0].sounds.len()), (RED, 2));
+}
+
+/// Words with silence between them, in which a packet is sent every 400 ms, or none for seconds.
+#[test]
+fn silence_is_as_long_as_it_was_and_what_is_said_after_it_is_heard_at_once() {
+    const FRAMES: u32 = 1500;
+    let mut room = Room::new(UNASKED, &[UNASKED, WANTED]);
+    let (mut sent, mut heard) = (Vec::new(), vec![Vec::new(); 2]);
+    for number in 0..FRAMES {
+        // A second of speech, two of noise, one of speech, three of nothing.
+        let (second, frame) = (number / 50 % 7, number % 50);
+        let speaks = second == 0 || second == 3;
+        if speaks || second < 3 && number.is_multiple_of(20) {
+            let mut packet = room.frame(number);
+            let begins = speaks && frame == 0;
+            packet[1] |= if begins { 0x80 } else { 0 };
+            sent.push((number, begins));
+            room.deliver(packet);
+        }
+        for (all, now) in heard.iter_mut().zip(room.pass()) {
+            let expected = usize::from(sent.last().is_some_and(|(last, _)| *last == number));
+            assert_eq!(now.len(), expected, "frame {number}");
+            all.extend(now);
+        }
+    }
+    let said: BTreeMap<u32, Vec<u8>> =
+        sent.iter().map(|(number, _)| number * FRAME_TICKS).zip(room.said.clone()).collect();
+    for packets in &heard {
+        let first = packets[0].timestamp;
+        for (packet, (number, begins)) in packets.iter().zip(&sent) {
+            assert_eq!(packet.timestamp.wrapping_sub(first), number * FRAME_TICKS);
+            assert_eq!(packet.datagram[1] >= 0x80, *begins, "frame {number}");
+        }
+        assert!(packets.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+        assert_eq!(sounds(packets, first), said, "each at its own time");
+    }
+    assert_eq!(room.shard.counters().nacks_sent, 0, "nothing is asked for that was not sent");
+    // One in each second for each of two, whether anything was said or not; their clocks keep step.
+    assert!(room.reports.len() >= 50, "{}", room.reports.len());
+    let mut apart: Vec<u32> = (room.reports.iter())
+        .map(|&(_, ntp, rtp_time)| {
+            let ticks = (u128::from(ntp) * 48_000) >> 32;
+            rtp_time.wrapping_sub(ticks as u32)
+        })
+        .collect();
+    apart.sort_unstable();
+    let of_each = apart.chunk_by(|a, b| b - a <= 2).count();
+    assert_eq!(of_each, 2, "{apart:?}");
 }
 
 #[test]

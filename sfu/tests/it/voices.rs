@@ -62,6 +62,36 @@ fn the_room_is_told_who_leads() {
     }
 }
 
+/// Who is silent sends a packet every 400 ms. Who leads is told after a word of half a second: a cough is none.
+#[test]
+fn the_first_word_after_silence_is_heard_at_once_and_told_within_a_second() {
+    const PEOPLE: usize = SLOTS + 1;
+    for seed in 0..10 {
+        let mut room = Room::new(seed, &[Person::default(); PEOPLE]);
+        room.pass_for(Duration::from_secs(3));
+        for turn in [4, 1, 3, 4, 0] {
+            let (begins, told) = (room.now, room.told.len());
+            room.speak(&[turn]);
+            for _ in 0..50 {
+                room.pass();
+                let said = room.voices[turn].frame;
+                let listeners = room.voices.iter().enumerate().filter(|(listener, _)| *listener != turn);
+                for (listener, voice) in listeners {
+                    assert_eq!(voice.heard.get(&turn), Some(&said), "seed {seed}: {listener} hears {turn}");
+                }
+            }
+            let names = |(_, who): &&(_, Vec<usize>)| who.first() == Some(&turn);
+            let took = room.told[told..].iter().find(names).map(|(at, _)| *at - begins);
+            assert!(
+                took.is_some_and(|took| took <= Duration::from_millis(900)),
+                "seed {seed}: {turn} {took:?}"
+            );
+            room.speak(&[]);
+            room.pass_for(Duration::from_secs(4));
+        }
+    }
+}
+
 #[test]
 fn a_sound_that_tells_no_level_keeps_its_slot() {
     const PEOPLE: usize = 12;

@@ -4,6 +4,7 @@ mod flow;
 mod hostile;
 mod line;
 mod plans;
+mod reports;
 
 use std::time::Instant;
 

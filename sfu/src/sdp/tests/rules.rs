@@ -268,7 +268,7 @@ fn codecs_are_ours_in_the_clients_order_each_once() {
 }
 
 #[test]
-fn feedback_is_what_was_offered_of_four() {
+fn feedback_is_what_was_offered_of_five() {
     let with = |feedback: &str| {
         let extmap =
             "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";
@@ -281,6 +281,12 @@ fn feedback_is_what_was_offered_of_four() {
     assert_eq!(with("a=rtcp-fb:98 nack pli\r\n"), (1, false, true, false));
     assert_eq!(with("a=rtcp-fb:* nack\r\na=rtcp-fb:98 ccm fir\r\n"), (2, true, false, false));
     assert_eq!(with("a=rtcp-fb:98 goog-remb\r\na=rtcp-fb:98 transport-cc\r\n"), (1, false, false, true));
+    let remb = |lines: &str| {
+        let text = video("98", &format!("a=rtpmap:98 VP8/90000\r\na=rtcp-fb:98 goog-remb\r\n{lines}"));
+        negotiate(&text, None).unwrap().0.contains("a=rtcp-fb:98 goog-remb\r\n")
+    };
+    assert!(remb("a=recvonly\r\n") && !remb("a=sendonly\r\n"), "of what we send");
+    assert!(remb("a=recvonly\r\na=rtcp-fb:98 transport-cc\r\n"), "feedback without its extension is none");
     let without_extension = video("98", "a=rtpmap:98 VP8/90000\r\na=rtcp-fb:98 transport-cc\r\n");
     assert!(!negotiate(&without_extension, None).unwrap().0.contains("transport-cc"));
 }

@@ -20,6 +20,7 @@ fn publication_of(codec: Codec, rids: &[Rid]) -> PublicationState {
         nack: true,
         pli: true,
         transport_cc: false,
+        remb: false,
     };
     let line = MediaLine {
         mid: Mid::new(b"0").unwrap(),

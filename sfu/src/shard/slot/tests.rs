@@ -78,6 +78,7 @@ impl Line {
             nack: true,
             pli: true,
             transport_cc: false,
+            remb: false,
         };
         let ids: Vec<Rid> =
             (0..encodings).filter(|_| encodings > 1).map(|n| Rid::new(&[b'a' + n]).unwrap()).collect();
