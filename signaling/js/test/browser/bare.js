@@ -55,8 +55,9 @@ export async function enter(t, browser, url, { room, host_key: key }, name, { la
  * @param {import('playwright-core').Page} page
  * @param {number} height of what is captured
  * @param {import('../../src/codecs.js').PublishOptions} options
+ * @param {number} [frameRate] pictures a second
  */
-export async function publish(page, height, options) {
+export async function publish(page, height, options, frameRate = FRAME_RATE) {
   const former = await page.evaluate(async ({ options, video }) => {
     const { room } = globalThis;
     globalThis.camera?.stop();
@@ -64,7 +65,7 @@ export async function publish(page, height, options) {
     const former = room.state.publicationOf(room.me.id, 'camera')?.id;
     await room.media.publish('camera', globalThis.camera, options);
     return former;
-  }, { options, video: { width: widthOf(height), height, frameRate: FRAME_RATE } });
+  }, { options, video: { width: widthOf(height), height, frameRate } });
   return until(() => page.evaluate((former) => {
     const { room } = globalThis;
     const id = room.state.publicationOf(room.me.id, 'camera')?.id;
