@@ -389,3 +389,6 @@ pub(crate) const BUSY_PERCENT: f64 = 85.0;
 const FAILURES_TOLD: usize = 10;
 /// Who had less time before the end need not have come.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,10 @@ pub struct Counters {
     pub messages_dropped: u64,
     /// Datagrams with data channel messages that were dropped unread: their client sent more than it may.
     pub data_refused: u64,
+    /// Datagrams given to the operating system, of any kind: media, feedback, checks, data channels.
+    pub datagrams_sent: u64,
+    /// System calls that they took: what is of one size and for one client leaves in one.
+    pub sends: u64,
     /// Datagrams that the operating system did not take: its buffer was full, or the address unreachable.
     pub datagrams_unsent: u64,
     /// Commands dropped because the core's inbox was full.
@@ -74,6 +78,8 @@ impl Counters {
             messages_sent: self.messages_sent + other.messages_sent,
             messages_dropped: self.messages_dropped + other.messages_dropped,
             data_refused: self.data_refused + other.data_refused,
+            datagrams_sent: self.datagrams_sent + other.datagrams_sent,
+            sends: self.sends + other.sends,
             datagrams_unsent: self.datagrams_unsent + other.datagrams_unsent,
             commands_dropped: self.commands_dropped + other.commands_dropped,
         }

@@ -11,12 +11,14 @@ pub struct Association {
     /// The server's tag, once it has told it.
     tag: u32,
     tsn: u32,
+    /// The server's last number before which none is missing.
+    received: u32,
 }
 
 impl Association {
     /// Before the first packet.
     pub fn new() -> Self {
-        Self { tag: 0, tsn: 1000 }
+        Self { tag: 0, tsn: 1000, received: 0 }
     }
 
     /// The INIT, which asks for 65 535 streams both ways.
@@ -33,6 +35,7 @@ impl Association {
             return None;
         }
         self.tag = u32::from_be_bytes(*value.first_chunk()?);
+        self.received = u32::from_be_bytes(*value.get(12..)?.first_chunk()?).wrapping_sub(1);
         let mut parameters = value.get(16..)?;
         while let Some((head, _)) = parameters.split_first_chunk::<4>() {
             let [a, b, c, d] = *head;
@@ -55,6 +58,42 @@ impl Association {
         let open = [3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, b'x'];
         let chunks: Vec<_> = streams.map(|stream| self.data(stream, BEGINS | ENDS, CONTROL, &open)).collect();
         packet(self.tag, &chunks)
+    }
+
+    /// One packet that opens the room's own channel on stream 0.
+    pub fn open_room(&mut self) -> Vec<u8> {
+        let open = [&[3, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0], &b"room"[..]].concat();
+        let chunk = self.data(0, BEGINS | ENDS, CONTROL, &open);
+        packet(self.tag, &[chunk])
+    }
+
+    /// One packet with one message of text.
+    pub fn message(&mut self, stream: u16, text: &[u8]) -> Vec<u8> {
+        let chunk = self.data(stream, BEGINS | ENDS, TEXT, text);
+        packet(self.tag, &[chunk])
+    }
+
+    /// The contents of what came in its turn, and a packet that acknowledges it if there was any data (RFC 9260 section 3.3.4).
+    pub fn acknowledge(&mut self, from_server: &[u8]) -> (Vec<Vec<u8>>, Option<Vec<u8>>) {
+        let mut contents = Vec::new();
+        let mut any = false;
+        let mut rest = from_server.get(12..).unwrap_or_default();
+        while let Some([kind, _, a, b]) = rest.first_chunk::<4>().copied() {
+            let length = usize::from(u16::from_be_bytes([a, b])).max(4);
+            if let (DATA, Some((head, payload))) =
+                (kind, rest.get(4..length).and_then(|value| value.split_first_chunk::<12>()))
+            {
+                any = true;
+                let [a, b, c, d, ..] = *head;
+                if u32::from_be_bytes([a, b, c, d]) == self.received.wrapping_add(1) {
+                    self.received = self.received.wrapping_add(1);
+                    contents.push(payload.to_vec());
+                }
+            }
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+        let value: Vec<u8> = [self.received, 1 << 20, 0].into_iter().flat_map(u32::to_be_bytes).collect();
+        (contents, any.then(|| packet(self.tag, &[chunk(SACK, 0, &value)])))
     }
 
     /// One packet with one part of a message.
@@ -150,11 +189,13 @@ const UNORDERED: u8 = 4;
 const DATA: u8 = 0;
 const INIT: u8 = 1;
 const INIT_ACK: u8 = 2;
+const SACK: u8 = 3;
 const COOKIE_ECHO: u8 = 10;
 const COOKIE_ACK: u8 = 11;
 const STATE_COOKIE: u16 = 7;
 const OWN_TAG: u32 = 0x0a77_ac4e;
 const CONTROL: u32 = 50;
+const TEXT: u32 = 51;
 const BINARY: u32 = 53;
 
 #[cfg(test)]
@@ -179,12 +220,32 @@ mod tests {
         let echo = association.echo(&packet(1, &[chunk(INIT_ACK, 0, &value)])).expect("a cookie");
         assert_eq!(first_chunk(&echo), Some((COOKIE_ECHO, &b"abc"[..])));
         assert_eq!(echo[4..8], 77_u32.to_be_bytes());
+        assert_eq!(association.received, u32::MAX, "its first number is that of the INIT-ACK: 0");
         assert!(association.echo(&echo).is_none());
     }
 
     #[test]
+    fn what_comes_in_its_turn_is_read_and_acknowledged() {
+        let mut server = Association { tag: 5, tsn: 7, received: 0 };
+        let mut client = Association { tag: 6, tsn: 0, received: 6 };
+        let first = server.message(0, b"one");
+        let second = server.message(0, b"three");
+        let third = server.message(0, b"late");
+        let (read, acknowledgment) = client.acknowledge(&first);
+        assert_eq!(read, [b"one"]);
+        let sack = acknowledgment.expect("there was data");
+        assert_eq!(first_chunk(&sack), Some((SACK, &[0, 0, 0, 7, 0, 16, 0, 0, 0, 0, 0, 0][..])));
+        // Of what comes out of its turn only the want is told.
+        let (read, acknowledgment) = client.acknowledge(&third);
+        assert_eq!((read.len(), acknowledgment), (0, Some(sack.clone())));
+        let both = [&second[..], &third[12..]].concat();
+        assert_eq!(client.acknowledge(&both).0, [b"three".to_vec(), b"late".to_vec()]);
+        assert_eq!(client.acknowledge(&sack), (vec![], None));
+    }
+
+    #[test]
     fn every_stream_is_asked_for_once_with_numbers_that_go_on() {
-        let mut association = Association { tag: 1, tsn: u32::MAX };
+        let mut association = Association { tag: 1, tsn: u32::MAX, received: 0 };
         let packet = association.open(5..8);
         let chunks: Vec<&[u8]> = packet[12..].chunks(32).collect();
         let numbers = chunks.iter().map(|chunk| (chunk[4..8].to_vec(), chunk[9])).collect::<Vec<_>>();
@@ -194,7 +255,7 @@ mod tests {
     #[test]
     fn strange_chunks_follow_from_the_seed() {
         let draw = |seed| {
-            let mut chunks = StrangeChunks::new(seed, &Association { tag: 9, tsn: 0 });
+            let mut chunks = StrangeChunks::new(seed, &Association { tag: 9, tsn: 0, received: 0 });
             (0..50)
                 .map(|_| {
                     let mut out = Vec::new();

@@ -5,35 +5,52 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::chunks::{Association, BEGINS, ENDS, StrangeChunks};
+use super::ear::Ear;
 use super::generator::{Generator as _, Pace, Volley};
+use super::insider::Insider;
 use super::offers::OfferText;
 use super::site::{Entered, Site};
 
-/// Chunks of every kind; every stream opened; a message without an end; messages without a pause. Whatever the server says is left
-/// unacknowledged.
+/// Chunks of every kind; every stream opened; a message without an end; messages without a pause; a room's channel that is never read. Whatever the
+/// server says is left unacknowledged. Meanwhile another one is answered on its own channel.
 pub(super) fn floods(site: &Site) -> Result<Volley> {
     let mut volley = Volley::default();
+    let mut ear = Ear::new(site)?;
     for flood in [strange_chunks, every_stream, endless_message, many_messages] {
         let mut entered = site.join(OfferText::data_beside_video)?;
         let association = associate(&mut entered)?;
-        volley.add(flood(site, &mut entered, association)?);
+        volley.add(flood(site, &mut entered.insider, association, &mut ear)?);
         site.leave([entered]);
     }
+    let mut entered = site.join(OfferText::data_beside_video)?;
+    let association = associate(&mut entered)?;
+    volley.add(unread_answers(site, &mut entered.hang_up(), association, &mut ear)?);
+    ear.tell(&mut volley);
     Ok(volley)
 }
 
-fn strange_chunks(site: &Site, entered: &mut Entered, association: Association) -> Result<Volley> {
+fn strange_chunks(
+    site: &Site,
+    insider: &mut Insider,
+    association: Association,
+    ear: &mut Ear,
+) -> Result<Volley> {
     let mut chunks = StrangeChunks::new(site.seed, &association);
-    repeat(site, entered, site.rate / 4, |_| {
+    repeat(site, insider, ear, |_| {
         let mut packet = Vec::new();
         chunks.next(&mut packet);
         packet
     })
 }
 
-fn every_stream(site: &Site, entered: &mut Entered, mut association: Association) -> Result<Volley> {
+fn every_stream(
+    site: &Site,
+    insider: &mut Insider,
+    mut association: Association,
+    ear: &mut Ear,
+) -> Result<Volley> {
     let mut stream = 0;
-    repeat(site, entered, site.rate / 4, |_| {
+    repeat(site, insider, ear, |_| {
         let streams = (0..STREAMS_AT_ONCE).map(|step| stream + step).filter(|stream| *stream < u16::MAX);
         let packet = association.open(streams.collect::<Vec<_>>().into_iter());
         stream = stream
@@ -44,41 +61,66 @@ fn every_stream(site: &Site, entered: &mut Entered, mut association: Association
     })
 }
 
-fn endless_message(site: &Site, entered: &mut Entered, mut association: Association) -> Result<Volley> {
-    entered.insider.send_sctp(&association.open(std::iter::once(0)))?;
-    repeat(site, entered, site.rate / 4, |number| {
-        association.part(0, if number == 0 { BEGINS } else { 0 }, &[7; 1100])
-    })
+fn endless_message(
+    site: &Site,
+    insider: &mut Insider,
+    mut association: Association,
+    ear: &mut Ear,
+) -> Result<Volley> {
+    insider.send_sctp(&association.open(std::iter::once(0)))?;
+    repeat(site, insider, ear, |number| association.part(0, if number == 0 { BEGINS } else { 0 }, &[7; 1100]))
 }
 
-fn many_messages(site: &Site, entered: &mut Entered, mut association: Association) -> Result<Volley> {
-    entered.insider.send_sctp(&association.open(std::iter::once(0)))?;
-    repeat(site, entered, site.rate / 4, |_| association.part(0, BEGINS | ENDS, &[b'{'; 1000]))
+fn many_messages(
+    site: &Site,
+    insider: &mut Insider,
+    mut association: Association,
+    ear: &mut Ear,
+) -> Result<Volley> {
+    insider.send_sctp(&association.open(std::iter::once(0)))?;
+    repeat(site, insider, ear, |_| association.part(0, BEGINS | ENDS, &[b'{'; 1000]))
 }
 
-/// A quarter of the time.
+/// Questions by someone whose WebSocket is gone, so that the answers, be they refusals, are told through the channel, and wait there.
+fn unread_answers(
+    site: &Site,
+    insider: &mut Insider,
+    mut association: Association,
+    ear: &mut Ear,
+) -> Result<Volley> {
+    insider.send_sctp(&association.open_room())?;
+    repeat(site, insider, ear, |_| association.message(0, br#"{"type":"ping"}"#))
+}
+
+/// A fifth of the time, a quarter of the rate.
 fn repeat(
     site: &Site,
-    entered: &mut Entered,
-    rate: u64,
+    insider: &mut Insider,
+    ear: &mut Ear,
     mut packet: impl FnMut(u64) -> Vec<u8>,
 ) -> Result<Volley> {
     let mut volley = Volley::default();
-    let mut pace = Pace::new(rate.max(1), site.length / 4);
+    let mut pace = Pace::new((site.rate / 4).max(1), site.length / 5);
+    volley.due = pace.total();
     while let Some(count) = pace.wait() {
-        entered.insider.keep_consent()?;
+        insider.keep_consent()?;
+        ear.turn()?;
         for _ in 0..count {
             let packet = packet(volley.sent);
             // The server may have ended the association: then this goes nowhere.
-            let sent = entered.insider.send_sctp(&packet).unwrap_or_default();
+            let sent = insider.send_sctp(&packet).unwrap_or_default();
             volley.count_sent(sent);
         }
-        entered.insider.count_arrivals(&mut volley);
+        insider.count_arrivals(&mut volley);
     }
     Ok(volley)
 }
 
-fn associate(entered: &mut Entered) -> Result<Association> {
+/// Opens an association, with the one on the other end of a connection.
+///
+/// # Errors
+/// It takes more than three seconds.
+pub(super) fn associate(entered: &mut Entered) -> Result<Association> {
     let mut association = Association::new();
     let deadline = Instant::now() + Duration::from_secs(3);
     entered.insider.send_sctp(&association.init())?;

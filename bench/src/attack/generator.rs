@@ -17,6 +17,8 @@ pub trait Generator: Send {
 pub struct Volley {
     /// Datagrams sent; for attacks on the signaling, messages.
     pub sent: u64,
+    /// Datagrams that a flood was to be; nothing where an attack is as long as it takes.
+    pub due: u64,
     /// Their bytes.
     pub sent_bytes: u64,
     /// Datagrams that came back.
@@ -33,6 +35,7 @@ impl Volley {
     /// Adds another volley to this one.
     pub fn add(&mut self, other: Self) {
         self.sent += other.sent;
+        self.due += other.due;
         self.sent_bytes += other.sent_bytes;
         self.replies += other.replies;
         self.reply_bytes += other.reply_bytes;
@@ -74,6 +77,12 @@ impl Pace {
     pub fn new(rate: u64, length: Duration) -> Self {
         let begin = Instant::now();
         Self { begin, end: begin + length, rate, done: 0 }
+    }
+
+    /// How often it is to happen in all.
+    pub fn total(&self) -> u64 {
+        let micros = u64::try_from((self.end - self.begin).as_micros()).unwrap_or(u64::MAX);
+        self.rate.saturating_mul(micros) / 1_000_000
     }
 
     /// Sleeps until something is due, and says how often; none when the time is over.
@@ -118,6 +127,7 @@ impl Outsider {
         let mut volley = Volley::default();
         let mut datagram = Vec::with_capacity(2048);
         let mut pace = Pace::new(rate, length);
+        volley.due = pace.total();
         let mut sockets = self.sockets.iter().cycle();
         let mut looked = Instant::now();
         while let Some(count) = pace.wait() {
@@ -176,7 +186,7 @@ mod tests {
         server.set_nonblocking(true).expect("a socket");
         let target = server.local_addr().expect("bound");
         let outsider = Outsider::new(target.ip(), target, 2).expect("sockets");
-        let volley = outsider.fire(&mut Numbers(0), 1000, Duration::from_millis(50));
+        let volley = outsider.fire(&mut Numbers(0), 100, Duration::from_secs(1));
         let mut buffer = [0; 16];
         let mut from = Vec::new();
         while let Ok((_, address)) = server.recv_from(&mut buffer) {
@@ -184,6 +194,7 @@ mod tests {
             server.send_to(b"reply", address).expect("sent");
         }
         assert!(volley.sent > 0 && volley.sent == from.len() as u64 && volley.sent_bytes == volley.sent);
+        assert_eq!(volley.due, 100);
         assert_eq!(volley.replies, 0);
         let mut again = Volley::default();
         outsider.count_replies(&mut again);

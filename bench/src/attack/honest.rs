@@ -56,6 +56,10 @@ pub struct Welfare {
     pub wrong: u64,
     /// From opening the WebSocket to the first whole key frame, of each newcomer, sorted.
     pub joins: Vec<Duration>,
+    /// Key frames that the publisher was asked for.
+    pub key_frame_requests: u64,
+    /// As many of them as there may be.
+    pub key_frames_allowed: u64,
     /// Members that fell out, and newcomers that did not get in.
     pub lost: Vec<String>,
 }
@@ -68,10 +72,18 @@ impl Welfare {
     }
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Seen {
+    at: Instant,
     measured: u64,
     wrong: u64,
+    key_frame_requests: u64,
+}
+
+impl Seen {
+    fn nothing() -> Self {
+        Self { at: Instant::now(), measured: 0, wrong: 0, key_frame_requests: 0 }
+    }
 }
 
 impl CallPlan {
@@ -163,7 +175,7 @@ impl HonestCall {
             sessions: JoinSet::new(),
             notices: inbox,
             phase,
-            seen: Seen::default(),
+            seen: Seen::nothing(),
         };
         for id in 0..members {
             call.enter(id);
@@ -231,6 +243,8 @@ impl HonestCall {
             loss_percent: expected.saturating_sub(received) as f64 * 100.0 / (expected as f64).max(1.0),
             wrong: now.wrong - self.seen.wrong,
             joins: Vec::new(),
+            key_frame_requests: now.key_frame_requests - self.seen.key_frame_requests,
+            key_frames_allowed: key_frames_in(now.at.saturating_duration_since(self.seen.at)),
             lost: self.fallen(),
         })
     }
@@ -292,9 +306,10 @@ impl HonestCall {
     }
 
     fn look(&self) -> Result<Seen> {
-        let mut seen = Seen::default();
+        let mut seen = Seen::nothing();
         for thread in &self.context.threads {
             for client in thread.counts()?.clients {
+                seen.key_frame_requests += client.publisher.map_or(0, |counts| counts.key_frame_requests);
                 let Some(result) = client.subscriber else { continue };
                 let StreamCounts { measured, corrupt, sequence_breaks, picture_id_breaks, .. } = result.video;
                 seen.measured += measured;
@@ -341,6 +356,11 @@ async fn join_once(plan: &CallPlan, flows: Arc<Flows>, id: usize) -> Result<Dura
     time?
 }
 
+/// How many requests for key frames of one stream may go upstream in this time, however many ask, and join: one each interval, and one to begin with.
+fn key_frames_in(time: Duration) -> u64 {
+    1 + (time.as_secs_f64() / KEY_FRAME_INTERVAL.as_secs_f64()) as u64
+}
+
 fn close(context: Arc<RunContext>) -> Result<()> {
     let context = Arc::try_unwrap(context).ok().context("a session outlived the call")?;
     for thread in context.threads {
@@ -352,3 +372,17 @@ fn close(context: Arc<RunContext>) -> Result<()> {
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);
 /// For what is on its way, retransmissions included.
 const DRAIN: Duration = Duration::from_millis(500);
+/// The server's own, by default.
+const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_frames_are_allowed_at_the_servers_own_pace() {
+        assert_eq!(KEY_FRAME_INTERVAL, simmer_sfu::Limits::default().keyframe_interval);
+        let allowed = |ms| key_frames_in(Duration::from_millis(ms));
+        assert_eq!([allowed(0), allowed(499), allowed(500), allowed(4600)], [1, 1, 2, 10]);
+    }
+}

@@ -1,6 +1,8 @@
 //! Attacks of those who passed a check or the whole handshake: they may harm themselves.
 
-use anyhow::{Result, bail};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
 
 use super::feedback::{Feedback, Subject};
 use super::generator::{Generator, Outsider, Pace, Volley};
@@ -23,6 +25,7 @@ pub(super) fn half_open(site: &Site) -> Result<Volley> {
     }
     volley.notes.push(format!("{HALF_OPEN} handshakes begun"));
     let mut pace = Pace::new(site.rate, site.length);
+    volley.due = HALF_OPEN as u64 + pace.total();
     let mut turns = (0..all.len()).cycle();
     let mut datagram = Vec::new();
     while let Some(count) = pace.wait() {
@@ -53,6 +56,7 @@ fn from_within(site: &Site, generator: &mut dyn Generator) -> Result<Volley> {
     let mut entered = site.join(|offer| offer.sends(OWN_SSRC, OWN_SSRC + 1).data())?;
     let mut volley = Volley::default();
     let mut pace = Pace::new(site.rate, site.length);
+    volley.due = pace.total();
     let mut datagram = Vec::new();
     while let Some(count) = pace.wait() {
         entered.insider.keep_consent()?;
@@ -89,6 +93,7 @@ pub(super) fn foreign_streams(site: &Site) -> Result<Volley> {
     }
     let mut again = Again { packets: sealed, at: 0 };
     let mut pace = Pace::new(site.rate, site.length / 2);
+    volley.due = pace.total();
     let mut datagram = Vec::new();
     while let Some(count) = pace.wait() {
         for _ in 0..count {
@@ -109,26 +114,47 @@ pub(super) fn foreign_streams(site: &Site) -> Result<Volley> {
 /// Key frames and losses in storms, and lies about bandwidth.
 pub(super) fn feedback(site: &Site) -> Result<Volley> {
     let mut volley = Volley::default();
-    for subject in [Subject::KeyFrames, Subject::Lies, Subject::Losses { newest: 0 }] {
-        // Probing sends packets again, too: where losses are counted, nothing is said of bandwidth.
-        let mut entered = match subject {
-            Subject::Losses { .. } => site.join(OfferText::receives_at_any_rate)?,
-            _ => site.join(OfferText::receives)?,
-        };
-        volley.add(tell(site, &mut entered, subject)?);
+    for subject in [Subject::KeyFrames, Subject::Lies] {
+        let mut entered = site.join(OfferText::receives)?;
+        volley.add(tell(site, &mut entered, subject, site.length / 3)?);
         site.leave([entered]);
     }
+    volley.add(losses(site)?);
     Ok(volley)
 }
 
-/// One subject for a third of the time.
-fn tell(site: &Site, entered: &mut Entered, subject: Subject) -> Result<Volley> {
+/// Losses for twice as long as the attack: what is there for losses at the beginning is used up by half of it, and what comes then is judged.
+fn losses(site: &Site) -> Result<Volley> {
+    // Probing sends packets again, too: where losses are counted, nothing is said of bandwidth.
+    let mut entered = site.join(OfferText::receives_at_any_rate)?;
+    let (media, repair) = streams(&entered)?;
+    let bytes = |entered: &Entered| {
+        let again = repair.map_or(0, |repair| entered.insider.stream(repair).0);
+        (entered.insider.stream(media).0, again)
+    };
+    let mut volley = tell(site, &mut entered, Subject::Losses { newest: 0 }, site.length)?;
+    let first = bytes(&entered);
+    volley.add(tell(site, &mut entered, Subject::Losses { newest: 0 }, site.length)?);
+    let all = bytes(&entered);
+    let (sent, again) = (all.0 - first.0, all.1 - first.1);
+    volley.notes.push(format!(
+        "NACK storm: {} bytes of the stream and {} sent again, then {sent} and {again}",
+        first.0, first.1
+    ));
+    volley.promise(sent > 0, || "no stream to ask for".to_owned());
+    volley.promise(again <= sent / 4 + TO_SPARE, || format!("{again} bytes sent again of {sent}"));
+    site.leave([entered]);
+    Ok(volley)
+}
+
+/// One subject for so long.
+fn tell(site: &Site, entered: &mut Entered, subject: Subject, length: Duration) -> Result<Volley> {
+    let (media, _) = streams(entered)?;
     let insider = &mut entered.insider;
-    let slot = insider.sections().first().cloned().unwrap_or_default();
-    let (Some(media), repair) = (slot.ssrc, slot.rtx_ssrc) else { bail!("the answer has no SSRC") };
     let mut volley = Volley::default();
     let mut feedback = Feedback::new(site.seed, media, subject);
-    let mut pace = Pace::new((site.rate / 10).max(1), site.length / 3);
+    let mut pace = Pace::new((site.rate / 10).max(1), length);
+    volley.due = pace.total();
     let mut packet = Vec::new();
     while let Some(count) = pace.wait() {
         insider.keep_consent()?;
@@ -143,14 +169,13 @@ fn tell(site: &Site, entered: &mut Entered, subject: Subject) -> Result<Volley> 
             volley.count_sent(insider.send(&sealed));
         }
     }
-    if matches!(subject, Subject::Losses { .. }) {
-        let (sent, _) = insider.stream(media);
-        let again = repair.map_or(0, |repair| insider.stream(repair).0);
-        volley.notes.push(format!("NACK storm: {sent} bytes of the stream, {again} sent again"));
-        volley.promise(sent > 0, || "no stream to ask for".to_owned());
-        volley.promise(again <= sent / 4 + FIRST_REPAIRS, || format!("{again} bytes sent again of {sent}"));
-    }
     Ok(volley)
+}
+
+/// The SSRCs of the first slot: media, retransmission.
+fn streams(entered: &Entered) -> Result<(u32, Option<u32>)> {
+    let slot = entered.insider.sections().first().context("the answer has no slot")?;
+    Ok((slot.ssrc.context("the answer has no SSRC")?, slot.rtx_ssrc))
 }
 
 /// The packet with a header extension that says whose it is (RFC 8285 section 4.2); the id is that of our offers.
@@ -180,8 +205,8 @@ impl Generator for Again {
 
 const HALF_OPEN: usize = 50;
 const OWN_SSRC: u32 = 0x0a77_0000;
-/// What the server may spend on losses right at the beginning of a stream.
-const FIRST_REPAIRS: u64 = 64 * 1024 + 16 * 1024;
+/// What the server saves up for losses while there are none.
+const TO_SPARE: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

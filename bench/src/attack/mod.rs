@@ -7,12 +7,13 @@
 //! | [`offers`] | offers written by hand, and bombs |
 //! | [`insider`], [`feedback`], [`chunks`] | a participant with its hands on every layer, and what it says |
 //! | `outside`, `inside`, `data`, `talk` | the attacks, by how far the attacker got |
-//! | [`site`], [`honest`] | what is attacked, and who must not notice |
+//! | [`site`], [`honest`], `ear` | what is attacked, and who must not notice |
 //! | [`report`] | what came of it |
 
 pub mod checks;
 pub mod chunks;
 mod data;
+mod ear;
 pub mod feedback;
 pub mod generator;
 pub mod hellos;

@@ -117,50 +117,71 @@ pub struct Bomb {
     pub name: String,
     /// The offer.
     pub sdp: String,
-    /// Whether it keeps every limit and must be answered; anything else may be answered or refused.
-    pub is_within_limits: bool,
+    /// What is to come of it.
+    pub end: End,
 }
 
-/// Bombs around a server's limits for an offer's bytes and m-lines.
-pub fn bombs(offer_bytes: usize, media_lines: usize) -> Vec<Bomb> {
-    let bomb = |name: String, sdp: String, is_within_limits| Bomb { name, sdp, is_within_limits };
+/// What is to come of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It keeps every limit.
+    Answered,
+    /// It is beyond a limit.
+    Refused,
+    /// Either will do, as long as it comes soon.
+    Either,
+}
+
+/// Bombs around a server's limits for an offer's bytes, m-lines, SSRCs and rids: one below, at it, one above, and a thousand times as much. A thousand times
+/// the bytes are not here: they are announced only, over HTTP.
+pub fn bombs(offer_bytes: usize, media_lines: usize, ssrcs: usize, rids: usize) -> Vec<Bomb> {
+    use End::{Answered, Either, Refused};
+    let bomb = |name: String, sdp: String, end| Bomb { name, sdp, end };
     let plain = || OfferText::new(Identity::sample());
     let mut bombs = Vec::new();
-    for (size, within) in [
-        (offer_bytes - OVERHEAD, true),
-        (offer_bytes - 1, false),
-        (offer_bytes, false),
-        (offer_bytes + 1, false),
-        (offer_bytes * 100, false),
+    for (size, end) in [
+        (offer_bytes - OVERHEAD, Answered),
+        // The message around it is too large already.
+        (offer_bytes - 1, Either),
+        (offer_bytes, Either),
+        (offer_bytes + 1, Refused),
+        (offer_bytes * 100, Refused),
     ] {
         let sdp = filled(plain().receives().write(), size);
-        bombs.push(bomb(format!("{} bytes", sdp.len()), sdp, within));
+        bombs.push(bomb(format!("{} bytes", sdp.len()), sdp, end));
     }
-    for (count, within) in
-        [(media_lines - 1, true), (media_lines, true), (media_lines + 1, false), (media_lines * 20, false)]
-    {
+    for (count, end) in around(media_lines) {
         let mut identity = plain();
         for _ in 0..count {
             let section = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 VP8/90000\r\na=rtcp-mux\r\na=recvonly\r\n";
             identity.sections.push(section.to_owned());
         }
-        bombs.push(bomb(format!("{count} m-lines"), identity.write(), within));
+        bombs.push(bomb(format!("{count} m-lines"), identity.write(), end));
+    }
+    for (count, end) in around(ssrcs) {
+        // One for each m-line, or two, of which one is for what is sent again: so a thousand times as many are too many bytes as well.
+        let pairs = (0..count as u32 / 2).fold(plain(), |offer, at| offer.sends(2 * at + 1, 2 * at + 2));
+        let single = |offer: OfferText| offer.video("sendonly", &format!("a=ssrc:{count} cname:a\r\n"));
+        let offer = if count % 2 == 0 { pairs } else { single(pairs) };
+        bombs.push(bomb(format!("{count} SSRCs"), offer.write(), end));
+    }
+    for (count, end) in around(rids) {
+        let lines: String = (0..count).map(|number| format!("a=rid:r{number} send\r\n")).collect();
+        let listed = (0..count).map(|number| format!("r{number}")).collect::<Vec<_>>().join(";");
+        let offer = plain().video("sendonly", &format!("{lines}a=simulcast:send {listed}\r\n"));
+        // The first ones count, and what is beyond is not sent.
+        bombs.push(bomb(format!("{count} rids"), offer.write(), if end == Refused { Either } else { end }));
     }
     let many = |count: u32, line: fn(u32) -> String| (0..count).map(line).collect::<String>();
     let with = |name: &str, direction: &str, more: &str| {
-        bomb(name.to_owned(), plain().video(direction, more).write(), false)
+        bomb(name.to_owned(), plain().video(direction, more).write(), Either)
     };
-    let ssrcs = |count| many(count, |number| format!("a=ssrc:{} cname:a\r\n", 1000 + number));
-    let rids = many(4000, |number| format!("a=rid:r{number} send\r\n"));
-    let simulcast = (0..4000).map(|number| format!("r{number}")).collect::<Vec<_>>().join(";");
     bombs.extend([
-        bomb(
-            "34 SSRCs".to_owned(),
-            (0..17).fold(plain(), |offer, at| offer.sends(2 * at + 1, 2 * at + 2)).write(),
-            false,
+        with(
+            "15000 SSRCs of one m-line",
+            "sendonly",
+            &many(15_000, |number| format!("a=ssrc:{} cname:a\r\n", 1000 + number)),
         ),
-        with("15000 SSRCs", "sendonly", &ssrcs(15_000)),
-        with("4000 rids", "sendonly", &format!("{rids}a=simulcast:send {simulcast}\r\n")),
         with(
             "8000 candidates",
             "recvonly",
@@ -176,11 +197,21 @@ pub fn bombs(offer_bytes: usize, media_lines: usize) -> Vec<Bomb> {
             "recvonly",
             &many(20_000, |number| format!("a=rtpmap:{} X/90000\r\n", number % 200)),
         ),
-        bomb("nothing".to_owned(), String::new(), false),
-        bomb("no line ends".to_owned(), "v=0 ".repeat(1000), false),
-        bomb("only line ends".to_owned(), "\r\n".repeat(offer_bytes / 3), false),
+        bomb("nothing".to_owned(), String::new(), Refused),
+        bomb("no line ends".to_owned(), "v=0 ".repeat(1000), Refused),
+        bomb("only line ends".to_owned(), "\r\n".repeat(offer_bytes / 3), Refused),
     ]);
     bombs
+}
+
+/// How many of something there may be, and what is to come of it.
+fn around(limit: usize) -> [(usize, End); 4] {
+    [
+        (limit - 1, End::Answered),
+        (limit, End::Answered),
+        (limit + 1, End::Refused),
+        (limit * 1000, End::Refused),
+    ]
 }
 
 /// The offer with attributes that mean nothing, up to a size.
@@ -222,13 +253,32 @@ mod tests {
     #[test]
     fn bombs_go_off_at_the_limit_they_aim_at() {
         let limits = Limits::default();
-        let bombs = bombs(limits.offer_bytes, limits.media_lines);
-        for bomb in bombs.iter().filter(|bomb| bomb.is_within_limits) {
-            Offer::parse(&bomb.sdp, &limits).unwrap_or_else(|error| panic!("{}: {error}", bomb.name));
+        let bombs = bombs(
+            limits.offer_bytes,
+            limits.media_lines,
+            limits.ssrcs_per_participant,
+            limits.encodings_per_publication,
+        );
+        for Bomb { name, sdp, end } in &bombs {
+            let read = Offer::parse(sdp, &limits);
+            match end {
+                End::Answered => drop(read.unwrap_or_else(|error| panic!("{name}: {error}"))),
+                End::Refused => assert!(read.is_err(), "{name}"),
+                End::Either => {}
+            }
         }
         let named = |name: &str| bombs.iter().find(|bomb| bomb.name == name).expect("there is one");
-        for name in ["129 m-lines", "2560 m-lines", "524289 bytes", "52428800 bytes", "34 SSRCs"] {
-            assert!(Offer::parse(&named(name).sdp, &limits).is_err(), "{name}");
+        for name in [
+            "127 m-lines",
+            "128000 m-lines",
+            "31 SSRCs",
+            "32 SSRCs",
+            "33 SSRCs",
+            "3 rids",
+            "4 rids",
+            "4000 rids",
+        ] {
+            named(name);
         }
         assert_eq!(named("524288 bytes").sdp.len(), limits.offer_bytes);
     }

@@ -38,6 +38,8 @@ pub struct Row {
     pub sent: u64,
     /// Their bytes.
     pub sent_bytes: u64,
+    /// Datagrams that a flood was to be; nothing where an attack is as long as it takes.
+    pub due: u64,
     /// Datagrams that came back to it, media it was shown included.
     pub replies: u64,
     /// Their bytes.
@@ -46,6 +48,10 @@ pub struct Row {
     pub loss_percent: f64,
     /// Packets that came to them with wrong contents, of somebody else, or out of their sequence.
     pub wrong: u64,
+    /// Key frames that the honest publisher was asked for.
+    pub key_frame_requests: u64,
+    /// As many of them as there may be.
+    pub key_frames_allowed: u64,
     /// Newcomers that got a picture.
     pub joined: u64,
     /// The median of their join time, in milliseconds.
@@ -64,6 +70,8 @@ pub struct Row {
     pub panics: u64,
     /// Promises that were not kept.
     pub broken: Vec<String>,
+    /// What makes the row prove less than it says.
+    pub doubts: Vec<String>,
     /// What is worth telling besides.
     pub notes: Vec<String>,
 }
@@ -79,10 +87,13 @@ impl Row {
             seconds: took.as_secs_f64(),
             sent: volley.sent,
             sent_bytes: volley.sent_bytes,
+            due: volley.due,
             replies: volley.replies,
             reply_bytes: volley.reply_bytes,
             loss_percent: welfare.loss_percent,
             wrong: welfare.wrong,
+            key_frame_requests: welfare.key_frame_requests,
+            key_frames_allowed: welfare.key_frames_allowed,
             joined: welfare.joins.len() as u64,
             join_p50_ms: ms(welfare.join(0.5)),
             join_p95_ms: ms(welfare.join(0.95)),
@@ -111,7 +122,18 @@ impl Row {
         self.broken.is_empty()
     }
 
+    fn verdict(&self) -> &'static str {
+        match (self.broken.is_empty(), self.doubts.is_empty()) {
+            (false, _) => "BROKEN",
+            (true, false) => "kept, in doubt",
+            (true, true) => "kept",
+        }
+    }
+
     fn judge(&mut self, join_factor: f64, quiet_p95_ms: f64) {
+        if (self.sent as f64) < MIN_SENT * self.due as f64 {
+            self.doubts.push(format!("of {} datagrams only {} could be sent", self.due, self.sent));
+        }
         let mut promise = |kept: bool, broken: String| {
             if !kept {
                 self.broken.push(broken);
@@ -119,6 +141,8 @@ impl Row {
         };
         promise(self.loss_percent <= MAX_LOSS_PERCENT, format!("{:.2} % were lost", self.loss_percent));
         promise(self.wrong == 0, format!("{} packets were wrong", self.wrong));
+        let (asked, allowed) = (self.key_frame_requests, self.key_frames_allowed);
+        promise(asked <= allowed, format!("{asked} key frames were asked for, {allowed} would be well"));
         promise(self.panics == 0, format!("{} panics", self.panics));
         let limit = quiet_p95_ms * join_factor;
         promise(
@@ -166,31 +190,44 @@ impl fmt::Display for AttackReport {
         writeln!(f, "attack: {} honest subscribers, seed {}\n", self.subscribers, self.seed)?;
         writeln!(
             f,
-            "  {:<28}{:>9}{:>9}{:>9}{:>8}{:>10}{:>10}{:>9}{:>10}  verdict",
-            "attack", "seconds", "sent", "replies", "loss %", "join p50", "join p95", "server %", "MiB after"
+            "  {:<28}{:>9}{:>9}{:>9}{:>8}{:>6}{:>10}{:>10}{:>9}{:>10}  verdict",
+            "attack",
+            "seconds",
+            "sent",
+            "replies",
+            "loss %",
+            "keys",
+            "join p50",
+            "join p95",
+            "server %",
+            "MiB after"
         )?;
         let optional =
             |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
         for row in &self.attacks {
             writeln!(
                 f,
-                "  {:<28}{:>9.1}{:>9}{:>9}{:>8.3}{:>10.0}{:>10.0}{:>9}{:>10}  {}",
+                "  {:<28}{:>9.1}{:>9}{:>9}{:>8.3}{:>6}{:>10.0}{:>10.0}{:>9}{:>10}  {}",
                 row.attack,
                 row.seconds,
                 row.sent,
                 row.replies,
                 row.loss_percent,
+                row.key_frame_requests,
                 row.join_p50_ms,
                 row.join_p95_ms,
                 optional(row.server_cpu_percent),
                 optional(row.rss_after_mib),
-                if row.is_met() { "kept" } else { "BROKEN" }
+                row.verdict()
             )?;
         }
         writeln!(f)?;
         for row in &self.attacks {
             for broken in &row.broken {
                 writeln!(f, "  BROKEN {}: {broken}", row.attack)?;
+            }
+            for doubt in &row.doubts {
+                writeln!(f, "  DOUBT {}: {doubt}", row.attack)?;
             }
             for note in &row.notes {
                 writeln!(f, "  {}: {note}", row.attack)?;
@@ -201,6 +238,8 @@ impl fmt::Display for AttackReport {
 }
 
 const MAX_LOSS_PERCENT: f64 = 1.0;
+/// The share of a flood that has to be sent if it is to count as one.
+const MIN_SENT: f64 = 0.9;
 /// The first rows are without an attack on the server.
 const QUIET: usize = 2;
 
@@ -215,6 +254,10 @@ mod tests {
             rss_before_mib: Some(50.0),
             rss_after_mib: Some(52.0),
             growth_limit_mib: 4.0,
+            key_frame_requests: 9,
+            key_frames_allowed: 9,
+            sent: 90,
+            due: 100,
             ..Row::default()
         }
     }
@@ -236,8 +279,26 @@ mod tests {
         assert_eq!(judged(|row| row.join_p95_ms = 121.0), ["joining took 121 ms, 120 ms would be well"]);
         assert_eq!(judged(|row| row.loss_percent = 1.5), ["1.50 % were lost"]);
         assert_eq!(judged(|row| row.wrong = 1), ["1 packets were wrong"]);
+        assert_eq!(
+            judged(|row| row.key_frame_requests = 10),
+            ["10 key frames were asked for, 9 would be well"]
+        );
         assert_eq!(judged(|row| row.panics = 2), ["2 panics"]);
         assert_eq!(judged(|row| row.rss_after_mib = Some(54.5)), ["4.5 MiB were kept"]);
         assert_eq!(judged(|row| row.broken.push("replies".into())), ["replies"]);
+    }
+
+    #[test]
+    fn a_flood_that_could_not_be_sent_is_in_doubt() {
+        let mut flood = row("stun", 0.0);
+        flood.judge(1.2, 100.0);
+        assert_eq!((flood.doubts.len(), flood.verdict()), (0, "kept"));
+        flood.sent -= 1;
+        flood.judge(1.2, 100.0);
+        assert_eq!(flood.doubts, ["of 100 datagrams only 89 could be sent"]);
+        assert_eq!((flood.is_met(), flood.verdict()), (true, "kept, in doubt"));
+        flood.panics = 1;
+        flood.judge(1.2, 100.0);
+        assert_eq!(flood.verdict(), "BROKEN");
     }
 }

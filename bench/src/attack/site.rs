@@ -43,6 +43,13 @@ pub struct Entered {
     session: Session,
 }
 
+impl Entered {
+    /// Ends the WebSocket without a word; the session stays for a while, and speaks through its data channel.
+    pub fn hang_up(self) -> Insider {
+        self.insider
+    }
+}
+
 impl Site {
     /// The place of the honest call.
     ///

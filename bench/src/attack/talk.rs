@@ -1,5 +1,7 @@
 //! Attacks through the signaling: offers that are too much of something, rooms that nobody stays in.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -7,12 +9,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::generator::Volley;
-use super::offers::{Bomb, bombs};
+use super::offers::{Bomb, End, bombs};
 use super::site::{Site, negotiate};
+use crate::signaling::token;
 
 /// Bombs around every limit of an offer; each must be answered or refused, and soon.
 pub(super) fn bombing(site: &Site) -> Result<Volley> {
-    let bombs = bombs(OFFER_BYTES, MEDIA_LINES);
+    let bombs = bombs(OFFER_BYTES, MEDIA_LINES, SSRCS, RIDS);
     let end = Instant::now() + site.length;
     let mut volley = Volley::default();
     let mut slowest = (Duration::ZERO, String::new());
@@ -30,6 +33,10 @@ pub(super) fn bombing(site: &Site) -> Result<Volley> {
         }
         rounds += 1;
     }
+    let took = announce(site, &mut volley)?;
+    if took > slowest.0 {
+        slowest = (took, "bytes that are only announced".to_owned());
+    }
     let (took, name) = slowest;
     volley
         .notes
@@ -45,11 +52,41 @@ async fn throw(site: &Site, bomb: &Bomb, volley: &mut Volley) -> Result<Duration
     let outcome = negotiate(&mut session, bomb.sdp.clone()).await;
     let took = began.elapsed();
     match outcome {
-        Ok(answer) => volley.count_reply(answer.len()),
-        Err(error) => volley.promise(!bomb.is_within_limits, || format!("{} refused: {error:#}", bomb.name)),
+        Ok(answer) => {
+            volley.count_reply(answer.len());
+            volley.promise(bomb.end != End::Refused, || format!("{} answered", bomb.name));
+        }
+        Err(error) => {
+            volley.promise(bomb.end != End::Answered, || format!("{} refused: {error:#}", bomb.name))
+        }
     }
     let _gone = tokio::time::timeout(Duration::from_secs(1), session.leave()).await;
     Ok(took)
+}
+
+/// An offer over HTTP that is said to be a thousand times as large as it may be: it has to be refused when the limit is passed, not when it is there.
+fn announce(site: &Site, volley: &mut Volley) -> Result<Duration> {
+    let plan = &site.plan;
+    let began = Instant::now();
+    let mut stream = TcpStream::connect(plan.target.address)?;
+    stream.set_read_timeout(Some(site.answer))?;
+    let head = format!(
+        "POST /v1/whip/{} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n",
+        plan.room,
+        plan.target.authority,
+        token(&plan.key, &plan.room, "announcer")?,
+        OFFER_BYTES * 1000
+    );
+    let body = vec![b'x'; OFFER_BYTES + 1];
+    // The server may have had enough before all of it is written.
+    let _refused = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+    volley.count_sent(head.len() + body.len());
+    let mut status = [0; 12];
+    let read = stream.read_exact(&mut status);
+    volley.promise(read.is_ok() && status == *b"HTTP/1.1 413", || {
+        format!("{} announced bytes: {:?} {read:?}", OFFER_BYTES * 1000, String::from_utf8_lossy(&status))
+    });
+    Ok(began.elapsed())
 }
 
 /// Sessions that come to a room of their own, and leave; without media. Then time for the server to forget the rooms.
@@ -87,5 +124,7 @@ pub(super) fn rooms(site: &Site) -> Result<Volley> {
 /// The server's limits by default.
 const OFFER_BYTES: usize = 512 * 1024;
 const MEDIA_LINES: usize = 128;
+const SSRCS: usize = 32;
+const RIDS: usize = 4;
 const ROOMS: u64 = 20_000;
 const AT_ONCE: usize = 16;

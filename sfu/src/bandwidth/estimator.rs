@@ -521,9 +521,9 @@ impl BandwidthEstimator {
     }
 }
 
-/// Enough for audio and a small layer; the first probes say more before it matters.
 /// Without probes only trying tells what a line carries: the next larger encoding takes three times as much, and must fit with a fifth to spare.
 const REACH: f64 = 4.0;
+/// Enough for audio and a small layer; the first probes say more before it matters.
 const START: Bitrate = Bitrate::kbps(600);
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(100);
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);

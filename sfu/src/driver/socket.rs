@@ -98,9 +98,10 @@ impl MediaSocket {
         &mut self.heard
     }
 
-    /// Sends one run. What the system does not take at once is lost, as it would be on the line.
-    pub(super) fn send(&self, to: SocketAddr, run: Run<'_>) -> io::Result<()> {
+    /// Sends one run; in how many system calls. What the system does not take at once is lost, as it would be on the line.
+    pub(super) fn send(&self, to: SocketAddr, run: Run<'_>) -> io::Result<u64> {
         let max_segments = self.state.max_gso_segments();
+        let mut calls = 0;
         let src_ip = self.heard.source(to);
         for contents in run.contents.chunks(run.segment_size * max_segments) {
             let transmit = Transmit {
@@ -111,8 +112,9 @@ impl MediaSocket {
                 src_ip,
             };
             self.state.try_send(UdpSockRef::from(&self.socket), &transmit)?;
+            calls += 1;
         }
-        Ok(())
+        Ok(calls)
     }
 
     /// An IPv4 address as a dual-stack socket wants it written.
@@ -212,6 +214,25 @@ mod tests {
         let to = client.local_addr().unwrap();
         ours.send(to, Run { contents: MEDIA, segment_size: MEDIA.len() }).unwrap();
         assert_eq!(answered_from(&client), "127.0.0.3");
+    }
+
+    #[test]
+    fn a_run_leaves_in_as_few_calls_as_the_system_has() {
+        let mut ours = any("127.0.0.1:0");
+        let client = StdSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(CHECK, ours.local_addr()).unwrap();
+        echo(&mut ours, 1);
+        answered_from(&client);
+        let at_once = ours.state.max_gso_segments();
+        for (datagrams, calls) in [(1, 1), (at_once, 1), (at_once + 1, 2)] {
+            let run = Run { contents: &vec![128; MEDIA.len() * datagrams - 1], segment_size: MEDIA.len() };
+            assert_eq!(
+                (run.datagrams(), ours.send(client.local_addr().unwrap(), run).unwrap()),
+                (datagrams as u64, calls)
+            );
+            let lengths: Vec<_> = (0..datagrams).map(|_| client.recv(&mut [0; 16]).unwrap()).collect();
+            assert_eq!(lengths.iter().sum::<usize>(), MEDIA.len() * datagrams - 1);
+        }
     }
 
     #[test]

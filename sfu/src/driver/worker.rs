@@ -330,13 +330,18 @@ impl Worker {
 
     fn send(&mut self, poll: impl FnOnce(&mut Shard<RtcTransport>, &mut dyn FnMut(SocketAddr, Run<'_>))) {
         let socket = &self.socket;
-        let mut unsent = 0;
-        poll(&mut self.shard, &mut |to, run| {
-            if let Err(error) = socket.send(to, run) {
-                unsent += run.contents.len().div_ceil(run.segment_size) as u64;
+        let (mut sent, mut calls, mut unsent) = (0, 0, 0);
+        poll(&mut self.shard, &mut |to, run| match socket.send(to, run) {
+            Ok(taken) => {
+                sent += run.datagrams();
+                calls += taken;
+            }
+            Err(error) => {
+                unsent += run.datagrams();
                 tracing::debug!(%error, "sending from the media port");
             }
         });
+        self.shard.count_sent(sent, calls);
         self.shard.count_unsent(unsent);
     }
 

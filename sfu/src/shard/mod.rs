@@ -379,6 +379,12 @@ impl<T: Transport> Shard<T> {
         self.counters
     }
 
+    /// Counts datagrams that were sent, and the system calls that they took.
+    pub fn count_sent(&mut self, datagrams: u64, calls: u64) {
+        self.counters.datagrams_sent += datagrams;
+        self.counters.sends += calls;
+    }
+
     /// Counts datagrams that could not be sent.
     pub fn count_unsent(&mut self, datagrams: u64) {
         self.counters.datagrams_unsent += datagrams;

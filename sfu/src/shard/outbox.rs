@@ -16,6 +16,13 @@ pub struct Run<'a> {
     pub segment_size: usize,
 }
 
+impl Run<'_> {
+    /// How many datagrams it is.
+    pub fn datagrams(&self) -> u64 {
+        self.contents.len().div_ceil(self.segment_size) as u64
+    }
+}
+
 impl Outbox {
     /// Appends one datagram. `build` writes it at the end of the buffer it is given, from the position it is given, and says whether it
     /// did: after `false` whatever was written is taken back.

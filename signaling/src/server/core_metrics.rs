@@ -105,7 +105,7 @@ fn gauges(core: &Counters) -> [Row; 2] {
     ]
 }
 
-fn totals(core: &Counters) -> [Row; 20] {
+fn totals(core: &Counters) -> [Row; 22] {
     [
         ("simmer_media_datagrams_received_total", "Datagrams received.", core.datagrams_received),
         (
@@ -164,6 +164,16 @@ fn totals(core: &Counters) -> [Row; 20] {
             "simmer_data_datagrams_refused_total",
             "Datagrams with data channel messages dropped unread: their client sent too much.",
             core.data_refused,
+        ),
+        (
+            "simmer_media_datagrams_sent_total",
+            "Datagrams given to the operating system, of any kind.",
+            core.datagrams_sent,
+        ),
+        (
+            "simmer_media_sends_total",
+            "System calls that these took: packets of one picture to one client leave in one.",
+            core.sends,
         ),
         (
             "simmer_media_datagrams_unsent_total",

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use simmer_signaling::protocol::Role;
 use simmer_signaling::token::{Claims, Tokens};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::client::Client;
 use crate::server::Server;
@@ -91,9 +92,13 @@ async fn messages_over_their_limit_close() {
         let message = json!({"type": "do", "id": 1, "action": {"kind": "chat", "text": ""}}).to_string();
         message.replace(r#""text":"""#, &format!(r#""text":"{}""#, "x".repeat(length - message.len())))
     };
-    for (length, too_large) in
-        [(64 * 1024, false), (64 * 1024 + 1, true), (512 * 1024 + 1, true), (1024 * 1024, true)]
-    {
+    for (length, too_large) in [
+        (64 * 1024 - 1, false),
+        (64 * 1024, false),
+        (64 * 1024 + 1, true),
+        (512 * 1024 + 1, true),
+        (1024 * 1024, true),
+    ] {
         let mut client = server.host("r", "ana").await;
         client.say_text(&chat(length)).await;
         if too_large {
@@ -107,6 +112,13 @@ async fn messages_over_their_limit_close() {
             assert_eq!(client.until("error").await["code"], "invalid", "{length}");
         }
     }
+    // A thousand times as much is refused as soon as it is announced (RFC 6455 section 5.2): text, masked, with its length in eight octets.
+    let mut client = server.host("r", "ana").await;
+    let mut header = vec![0x81, 0xff];
+    header.extend((64 * 1024 * 1000_u64).to_be_bytes());
+    header.extend([0; 4]);
+    client.socket.get_mut().write_all(&header).await.expect("written");
+    assert_eq!(client.end().await.1, 1009);
     // An offer may be longer.
     let mut client = server.host("r", "ana").await;
     client.say(json!({"type": "offer", "id": 9, "sdp": "x".repeat(500 * 1024)})).await;

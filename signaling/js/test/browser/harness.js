@@ -34,7 +34,7 @@ export const PATIENCE = 30_000;
 export async function startServer(t, { advertise = (process.env.MEDIA_ADDRESSES ?? '127.0.0.1').split(','), key } = {}) {
   const data = await mkdtemp(path.join(os.tmpdir(), 'simmer-browser-'));
   const start = (/** @type {number} */ port) => launch(data, port, advertise, key);
-  const server = { data, url: '', port: 0, process: start(0) };
+  const server = { data, url: '', port: 0, metrics: '', process: start(0) };
   Object.assign(server, await ready(server.process));
   t.after(async () => {
     await kill(server.process);
@@ -49,6 +49,14 @@ export async function startServer(t, { advertise = (process.env.MEDIA_ADDRESSES 
       return server.port;
     },
     data,
+    /**
+     * One of the server's counters now.
+     * @param {string} name
+     */
+    async counted(name) {
+      const text = await (await fetch(`http://${server.metrics}/metrics`)).text();
+      return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]);
+    },
     /** Ends the process as a crash would, and starts another on the same port and folder. */
     async crash() {
       await kill(server.process);
@@ -77,11 +85,19 @@ function launch(data, port, advertise, key) {
 function ready(child) {
   return new Promise((resolve, reject) => {
     let said = '';
+    let url = '';
+    let metrics = '';
+    // Each is told on another pipe.
+    const tell = () => {
+      if (url && metrics) resolve({ url, port: Number(new URL(url).port), metrics });
+    };
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const url = /^Simmer is ready: (http:\/\/[^\s/]+)/.exec(line)?.[1];
-      if (url) resolve({ url, port: Number(new URL(url).port) });
+      url = /^Simmer is ready: (http:\/\/[^\s/]+)/.exec(line)?.[1] ?? url;
+      tell();
     });
     createInterface({ input: child.stderr }).on('line', (line) => {
+      metrics = /metrics=(\S+)/.exec(line)?.[1] ?? metrics;
+      tell();
       said = `${said}${line}\n`.slice(-4000);
       if (process.env.SHOW_LOG) process.stderr.write(`${line}\n`);
     });

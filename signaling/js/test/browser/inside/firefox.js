@@ -108,6 +108,41 @@ test('Firefox joins, sees and hears a Chromium, and is seen and heard by it', as
   console.log(`Firefox, its estimate: ${Math.round(kbps)} kbit/s`);
 });
 
+test('Firefox offers what docs/codecs.md says', async (t) => {
+  const server = await startServer(t);
+  const firefox = await startFirefox(t);
+  const page = await firefox.newPage();
+  await page.goto(server.url);
+  const { sends, receives, offers, refused } = await page.evaluate(async () => {
+    const names = ({ codecs }) => codecs.map(({ mimeType }) => mimeType.toLowerCase());
+    const of = (rtp) => ['audio', 'video'].flatMap((kind) => names(rtp.getCapabilities(kind)));
+    const pc = new RTCPeerConnection();
+    pc.addTransceiver('video', { direction: 'sendonly', sendEncodings: [{ rid: 'h' }, { rid: 'm', scaleResolutionDownBy: 2 }] });
+    pc.addTransceiver('audio', { direction: 'sendonly' });
+    const { sdp } = await pc.createOffer();
+    const { requireFormat } = await import('/client/codecs.js');
+    const refused = [{ codec: 'vp9', layers: 'L1T2' }, { codec: 'av1', layers: 'L3T3_KEY' }, { codec: 'av1', layers: 'simulcast' }].map((format) => {
+      try {
+        requireFormat(format);
+        return null;
+      } catch ({ code }) {
+        return code;
+      }
+    });
+    return { sends: of(RTCRtpSender), receives: of(RTCRtpReceiver), offers: sdp.split('m=').slice(1), refused };
+  });
+  for (const codecs of [sends, receives]) {
+    for (const one of ['audio/opus', 'video/vp8', 'video/vp9', 'video/av1']) assert.ok(codecs.includes(one), one);
+    assert.equal(codecs.includes('audio/red'), false, 'sound goes once');
+  }
+  assert.deepEqual(refused, ['unsupported_layers', 'unsupported_layers', null]);
+  const [video, audio] = offers;
+  assert.match(video, /a=simulcast:send h;m/);
+  assert.match(video, /a=extmap:\d+\/recvonly \S+playout-delay/);
+  assert.match(video, /a=extmap:\d+\/sendonly \S+dependency-descriptor/);
+  for (const offered of [video, audio]) assert.match(offered, /a=extmap:\d+ \S+transport-wide-cc-extensions-01/);
+});
+
 /**
  * A class of two, whose guest is a Firefox that reaches the server through a wire and a relay.
  * @param {import('node:test').TestContext} t
