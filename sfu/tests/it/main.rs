@@ -8,6 +8,7 @@ mod bursts;
 mod call;
 mod channels;
 mod crowd;
+mod dark;
 mod fault;
 mod hour;
 mod layers;
