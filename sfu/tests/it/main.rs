@@ -23,6 +23,7 @@ mod shards;
 mod simulation;
 mod talk;
 mod transport;
+mod unseen;
 mod views;
 mod voices;
 mod workers;
