@@ -11,6 +11,7 @@ mod screen;
 mod shards;
 mod svc;
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
@@ -49,6 +50,8 @@ pub struct World {
     /// Which room each client is in.
     rooms: Vec<RoomId>,
     publications: Vec<(RoomId, PublicationId)>,
+    /// Who was told what to watch.
+    choosers: BTreeSet<usize>,
     trace: DefaultHasher,
 }
 
@@ -80,6 +83,7 @@ impl World {
             origin,
             rooms: Vec::new(),
             publications: Vec::new(),
+            choosers: BTreeSet::new(),
             trace: DefaultHasher::new(),
         }
     }
@@ -175,8 +179,9 @@ impl World {
         self.network.backlog(self.now, down(self.client(number).address))
     }
 
-    /// Sets what one client watches.
+    /// Sets what one client watches, until it is set again.
     pub fn view(&mut self, number: usize, view: View) {
+        self.choosers.insert(number);
         self.shard.handle_message(self.now, Command::SetView { participant: participant(number), view });
         self.drain();
     }
@@ -257,7 +262,7 @@ impl World {
         }
     }
 
-    /// What signaling would do: pass answers on, and let everybody watch everything.
+    /// What signaling would do: pass answers on, and let everybody watch everything who does not choose.
     fn follow(&mut self, event: &Event) {
         match event {
             Event::Answered { request, answer, .. } => {
@@ -280,7 +285,7 @@ impl World {
             _ => return,
         }
         for number in 0..self.clients.len() {
-            if self.clients[number].is_some() {
+            if self.clients[number].is_some() && !self.choosers.contains(&number) {
                 let seen = self.publications.iter().filter(|(room, _)| *room == self.rooms[number]);
                 let video =
                     seen.map(|&(_, publication)| VideoWish::new(publication, self.max_height)).collect();

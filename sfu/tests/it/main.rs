@@ -4,6 +4,7 @@
     reason = "virtual time starts at any instant; only differences are seen"
 )]
 
+mod beside;
 mod bursts;
 mod call;
 mod channels;
