@@ -22,6 +22,7 @@ mod restart;
 mod roles;
 mod shards;
 mod simulation;
+mod speaker;
 mod talk;
 mod transport;
 mod unseen;
