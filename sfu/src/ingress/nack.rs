@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// filled or too old to be of use: the deadline bounds the requests, not their number.
 #[derive(Clone, Debug, Default)]
 pub struct NackGenerator {
-    highest: Option<u64>,
+    /// With when it came.
+    highest: Option<(u64, Instant)>,
     /// Ascending, and so are the times since when.
     missing: VecDeque<Missing>,
     /// Not later than the first turn of any missing packet.
@@ -37,7 +38,7 @@ impl NackGenerator {
     /// it tells the time from request to repair: a round trip.
     #[inline]
     pub fn on_packet(&mut self, now: Instant, sequence: u64, repaired: bool) -> Option<Duration> {
-        let highest = *self.highest.get_or_insert(sequence);
+        let (highest, before) = *self.highest.get_or_insert((sequence, now));
         if sequence <= highest {
             let at = self.missing.binary_search_by_key(&sequence, |missing| missing.sequence).ok()?;
             return match self.missing.remove(at)?.asked {
@@ -45,9 +46,10 @@ impl NackGenerator {
                 _ => None,
             };
         }
-        self.highest = Some(sequence);
-        if sequence - highest > MAX_MISSING {
-            // More than can be repaired: only a key frame helps.
+        self.highest = Some((sequence, now));
+        let dark = now.saturating_duration_since(before) >= DEADLINE;
+        if sequence - highest > if dark { MAX_AFTER_DARKNESS } else { MAX_MISSING } {
+            // More than can be repaired, or than anybody still waits for: only a key frame helps.
             self.missing.clear();
             self.wants_keyframe = true;
             return None;
@@ -109,6 +111,9 @@ const PACE_AT_LEAST: Duration = Duration::from_millis(20);
 const PACE_AT_MOST: Duration = Duration::from_millis(300);
 /// Missing packets remembered; the oldest beyond are given up.
 const MAX_MISSING: u64 = 256;
+/// The same of those that a line lost which was dark for longer than anybody waits: they would come all at once, and hold up what is new. Fewer may be of a
+/// picture that an encoding has just come back with.
+const MAX_AFTER_DARKNESS: u64 = 32;
 
 #[cfg(test)]
 mod tests {
@@ -174,5 +179,22 @@ mod tests {
         nacks.on_packet(origin, 6 + MAX_MISSING + 1, false);
         assert!(nacks.take_keyframe_wish());
         assert_eq!(nacks.poll_timeout(), None);
+    }
+
+    #[test]
+    fn what_a_dark_line_lost_is_not_asked_for() {
+        let origin = origin();
+        for (silence, lost, repaired) in [
+            (DEADLINE, MAX_AFTER_DARKNESS, false),
+            (DEADLINE - TRIP, MAX_AFTER_DARKNESS, true),
+            (DEADLINE, MAX_AFTER_DARKNESS - 1, true),
+        ] {
+            let mut nacks = NackGenerator::default();
+            nacks.on_packet(origin, 6, false);
+            nacks.on_packet(origin + silence, 7 + lost, false);
+            let case = format!("{silence:?} without a packet, {lost} lost");
+            assert_eq!(nacks.poll_timeout().is_some(), repaired, "{case}");
+            assert_eq!(nacks.take_keyframe_wish(), !repaired, "{case}");
+        }
     }
 }

@@ -240,10 +240,16 @@ impl PublicationState {
             if any && !self.counts(now, at) {
                 continue;
             }
-            if encoding.is_sending(now) {
-                encoding.choices(now, at as u8, &mut choices);
-            } else {
-                choices.push(self.presumed(at, encoding));
+            let presumed = self.presumed(at, encoding);
+            if !encoding.is_sending(now) {
+                choices.push(presumed);
+                continue;
+            }
+            let known = choices.len();
+            encoding.choices(now, at as u8, &mut choices);
+            if encoding.height().is_none() {
+                // What told it was lost: of no height it would pass for the smallest.
+                choices[known..].iter_mut().for_each(|choice| choice.height = presumed.height);
             }
         }
         let lowest = choices.iter().map(|choice| choice.height).min();

@@ -12,6 +12,7 @@ mod shards;
 mod svc;
 mod voice;
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
@@ -51,6 +52,8 @@ pub struct World {
     /// Which room each client is in.
     rooms: Vec<RoomId>,
     publications: Vec<(RoomId, PublicationId)>,
+    /// Who was told what to watch.
+    choosers: BTreeSet<usize>,
     trace: DefaultHasher,
 }
 
@@ -82,6 +85,7 @@ impl World {
             origin,
             rooms: Vec::new(),
             publications: Vec::new(),
+            choosers: BTreeSet::new(),
             trace: DefaultHasher::new(),
         }
     }
@@ -129,7 +133,7 @@ impl World {
         let number = self.clients.len();
         let offer = client.offer();
         self.network.set_line(up(number), line.clone());
-        self.network.set_line(down(number), line);
+        self.network.set_line(down(up(number)), line);
         self.clients.push(Some(client));
         self.rooms.push(room);
         let participant = participant(number);
@@ -147,33 +151,39 @@ impl World {
         self.drain();
     }
 
-    /// Changes the line down to a client.
+    /// Changes the line down to where a client is.
     pub fn set_down(&mut self, number: usize, line: Line) {
-        self.network.set_line(down(number), line);
+        self.network.set_line(down(self.client(number).address), line);
     }
 
-    /// A client goes over to another network with lines like this; what is under way to where it was is lost. Once for each client.
+    /// Changes a client's lines, up and down.
+    pub fn set_lines(&mut self, number: usize, line: Line) {
+        self.network.set_line(self.client(number).address, line.clone());
+        self.set_down(number, line);
+    }
+
+    /// A client goes over to another network with lines like this, and the next time back again; what is under way to where it was is lost.
     pub fn move_away(&mut self, number: usize, line: Line) {
-        let address = SocketAddr::new(up(number).ip(), up(number).port() + MOVED);
-        self.network.set_line(address, line.clone());
-        self.network.set_line(SocketAddr::new(DOWN.into(), address.port()), line);
         if let Some(Some(client)) = self.clients.get_mut(number) {
-            client.move_to(self.now, address);
+            let (home, away) = (up(number), SocketAddr::new(up(number).ip(), up(number).port() + MOVED));
+            client.move_to(self.now, if client.address == home { away } else { home });
+            self.set_lines(number, line);
         }
     }
 
     /// Puts a client behind the same bottleneck as another.
     pub fn share_down(&mut self, number: usize, other: usize) {
-        self.network.share_line(down(number), down(other));
+        self.network.share_line(down(self.client(number).address), down(self.client(other).address));
     }
 
     /// How long what is sent to a client now waits for its line.
     pub fn backlog(&self, number: usize) -> Duration {
-        self.network.backlog(self.now, down(number))
+        self.network.backlog(self.now, down(self.client(number).address))
     }
 
-    /// Sets what one client watches.
+    /// Sets what one client watches, until it is set again.
     pub fn view(&mut self, number: usize, view: View) {
+        self.choosers.insert(number);
         self.shard.handle_message(self.now, Command::SetView { participant: participant(number), view });
         self.drain();
     }
@@ -243,8 +253,7 @@ impl World {
             for datagram in run.contents.chunks(run.segment_size) {
                 (now - origin, to, datagram.len(), crc32fast::hash(datagram)).hash(trace);
                 let datagram = Bytes::copy_from_slice(datagram);
-                let over = SocketAddr::new(DOWN.into(), to.port());
-                network.send(now, over, Delivery { from: SERVER.into(), to, datagram });
+                network.send(now, down(to), Delivery { from: SERVER.into(), to, datagram });
             }
         });
         for client in self.clients.iter_mut().flatten() {
@@ -255,7 +264,7 @@ impl World {
         }
     }
 
-    /// What signaling would do: pass answers on, and let everybody watch everything.
+    /// What signaling would do: pass answers on, and let everybody watch everything who does not choose.
     fn follow(&mut self, event: &Event) {
         match event {
             Event::Answered { request, answer, .. } => {
@@ -278,7 +287,7 @@ impl World {
             _ => return,
         }
         for number in 0..self.clients.len() {
-            if self.clients[number].is_some() {
+            if self.clients[number].is_some() && !self.choosers.contains(&number) {
                 let seen = self.publications.iter().filter(|(room, _)| *room == self.rooms[number]);
                 let video =
                     seen.map(|&(_, publication)| VideoWish::new(publication, self.max_height)).collect();
@@ -299,9 +308,9 @@ fn up(number: usize) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 10_000 + number as u16))
 }
 
-/// Names the line down to a client; nothing has this address.
-fn down(number: usize) -> SocketAddr {
-    SocketAddr::new(DOWN.into(), up(number).port())
+/// Names the line down to a client's address; nothing has this one.
+fn down(to: SocketAddr) -> SocketAddr {
+    SocketAddr::new(DOWN.into(), to.port())
 }
 
 /// Where everybody is who is told nothing else.

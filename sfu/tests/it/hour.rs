@@ -28,9 +28,9 @@ fn happen(world: &mut World, minute: u32, [first, second, third]: [usize; 3]) {
     match minute % 6 {
         0 => world.run_for(seconds(30)),
         1 => {
-            world.set_down(second, Line { loss: 1.0, ..good() });
+            world.set_lines(second, Line { loss: 1.0, ..good() });
             world.run_for(seconds(3));
-            world.set_down(second, good());
+            world.set_lines(second, good());
             world.run_for(seconds(27));
         }
         2 => {

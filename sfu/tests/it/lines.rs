@@ -1,10 +1,12 @@
 //! What good and bad lines deserve: each promise about media as a plan in virtual time, judged by what somebody in front of the screen would see.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use simmer_sfu::message::Event;
 use simmer_sfu::sim::{ClientPlan, Line, Shown, World, freezes, switches};
 
-const SEEDS: std::ops::Range<u64> = 0..5;
+const SEEDS: Range<u64> = 0..5;
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -96,8 +98,7 @@ fn hardly_anybody_sees_a_freeze_when_a_good_line_begins_to_lose() {
         world.run_for(seconds(6));
         let begins = world.now;
         for &viewer in &viewers {
-            world.set_down(viewer, lossy(0.05));
-            world.network.set_line(world.clients[viewer].as_ref().unwrap().address, lossy(0.05));
+            world.set_lines(viewer, lossy(0.05));
         }
         world.run_for(seconds(3));
         for viewer in viewers {
@@ -128,17 +129,31 @@ fn ten_percent_loss_is_repaired_in_time() {
 }
 
 #[test]
-fn with_twenty_percent_loss_the_call_lives() {
+fn with_twenty_percent_loss_the_call_lives_for_each_of_ten() {
     for seed in SEEDS {
         let mut world = World::new(seed);
+        let joined = world.now;
         world.join_natural(&[720, 360, 180], 0, lossy(0.2));
-        let viewer = world.join_natural(&[], 1, lossy(0.2));
-        world.run_for(seconds(60));
-        let pictures = shown(&world, viewer);
-        let longest = freezes(&pictures).into_iter().map(|(_, gap)| gap).max();
-        assert!(longest.is_none_or(|gap| gap <= seconds(2)), "seed {seed}: {longest:?}");
-        let last = pictures.last().map(|picture| world.now.saturating_duration_since(picture.at));
-        assert!(last.is_some_and(|ago| ago < seconds(2)), "seed {seed}: {last:?}");
+        let viewers: Vec<_> = (0..10).map(|_| world.join_natural(&[], 1, lossy(0.2))).collect();
+        world.run_for(seconds(30));
+        let gone = world.events.iter().find(|event| matches!(event, Event::Disconnected { .. }));
+        assert_eq!(gone, None, "seed {seed}");
+        for viewer in viewers {
+            let pictures = shown(&world, viewer);
+            // From joining to the end.
+            let shown = pictures.iter().map(|picture| picture.at);
+            let times: Vec<Instant> = [joined].into_iter().chain(shown).chain([world.now]).collect();
+            let longest = times.windows(2).map(|pair| pair[1].saturating_duration_since(pair[0])).max();
+            assert!(
+                longest <= Some(seconds(2)),
+                "seed {seed}, viewer {viewer}: {longest:?} without a picture"
+            );
+            assert!(
+                pictures.len() >= 30 * 30 / 2,
+                "seed {seed}, viewer {viewer}: {} pictures",
+                pictures.len()
+            );
+        }
     }
 }
 
@@ -164,27 +179,15 @@ fn beyond_repair_the_smallest_picture_is_shown_however_much_the_line_carries() {
     }
 }
 
-#[test]
-fn after_three_seconds_of_darkness_the_picture_is_back_within_a_second() {
-    for seed in SEEDS {
-        let mut world = World::new(seed);
-        world.join_natural(&[720, 360, 180], 0, Line::default());
-        let viewer = world.join_natural(&[], 1, Line::default());
-        world.run_for(seconds(10));
-        world.set_down(viewer, Line { loss: 1.0, ..Line::default() });
-        world.run_for(seconds(3));
-        world.set_down(viewer, Line::default());
-        let healed = world.now;
-        world.run_for(seconds(3));
-        let back = since(&shown(&world, viewer), healed).first().map(|picture| picture.at - healed);
-        assert!(back.is_some_and(|after| after <= seconds(1)), "seed {seed}: {back:?}");
-    }
-}
-
 /// A line whose queue holds 300 ms, a little another for every seed.
 fn narrow(seed: u64, kbps: u64) -> Line {
     Line { delay: ms(18 + 3 * seed), jitter: ms(4), rate_bps: Some(kbps * 1000), ..Line::default() }
 }
+
+/// What a packet of a picture takes of a line.
+const PACKET_BYTES: u64 = 930;
+/// Six packets, thirty times a second.
+const LARGEST_KBPS: u64 = 6 * 30 * PACKET_BYTES * 8 / 1000;
 
 /// A line of 2.5 Mbit/s, then 0.6, then 2.5 again.
 #[test]
@@ -194,6 +197,13 @@ fn a_line_that_narrows_and_widens_is_followed() {
         let mut world = World::new(seed);
         world.join_natural(&[720, 360, 180], 0, Line::default());
         let viewer = world.join_natural(&[], 1, at(2_500));
+        let used = |world: &World, from: Instant, between: Range<u64>, kbps: u64| {
+            let time = between.end - between.start;
+            let (from, to) = (from + seconds(between.start), from + seconds(between.end));
+            let arrivals = world.client(viewer).slots[0].arrivals.values();
+            let packets = arrivals.filter(|&&at| at >= from && at < to).count() as u64;
+            (packets * PACKET_BYTES * 8) as f64 / (kbps * 1000 * time) as f64
+        };
         world.run_for(seconds(20));
         assert_eq!(
             shown(&world, viewer).last().map(|picture| picture.mark.encoding),
@@ -218,20 +228,19 @@ fn a_line_that_narrows_and_widens_is_followed() {
         backlogs.sort();
         let p95 = backlogs[backlogs.len() * 95 / 100];
         assert!(p95 <= ms(100), "seed {seed}: the queue's p95 is {p95:?}");
-        let received = |from: Instant, to: Instant| {
-            let arrivals = world.client(viewer).slots[0].arrivals.values();
-            arrivals.filter(|&&at| at >= from && at < to).count() * 930
-        };
-        let used = |from: u64, to: u64| {
-            let bits = 8 * received(narrowed + seconds(from), narrowed + seconds(to));
-            bits as f64 / (to - from) as f64 / 600_000.0
-        };
-        let (early, late) = (used(5, 15), used(15, 30));
+        // After a fall a picture may rise after 3 to 4.5 s, when a probe has seen room for it: until then, for 7 to 11 s in all, the smallest is shown, which
+        // takes 37 %. The next takes 75 %, and there is nothing in between.
+        let (early, late) = (used(&world, narrowed, 5..15, 600), used(&world, narrowed, 15..30, 600));
         assert!(early >= 0.5, "seed {seed}: {:.0} % of the narrow line used at first", early * 100.0);
         assert!(late >= 0.7, "seed {seed}: {:.0} % of the narrow line used", late * 100.0);
         world.set_down(viewer, at(2_500));
         let widened = world.now;
         world.run_for(seconds(15));
+        // All that there is to send is the largest picture.
+        let (rising, all) =
+            (used(&world, widened, 0..10, LARGEST_KBPS), used(&world, widened, 10..15, LARGEST_KBPS));
+        assert!(rising >= 0.7, "seed {seed}: {:.0} % of the largest picture at first", rising * 100.0);
+        assert!(all >= 0.97, "seed {seed}: {:.0} % of the largest picture", all * 100.0);
         let sharp =
             since(&shown(&world, viewer), widened).into_iter().find(|picture| picture.mark.encoding == 0);
         let back = sharp.map(|picture| picture.at - widened);
@@ -264,9 +273,11 @@ fn a_line_that_narrows_under_two_pictures_shows_smaller_ones_soon() {
     }
 }
 
+/// Another rate between 0.7 and 2 Mbit/s every 5 s. A step down lets come late what the queue holds, or not at all: about every fifth shows.
 #[test]
-fn an_hour_on_a_moody_line_flaps_little() {
-    let mut all = 0;
+fn on_a_moody_line_no_minute_flaps_and_few_freeze() {
+    let (mut changes, mut frozen) = (0, 0);
+    let minutes = 4;
     for seed in SEEDS {
         let mut world = World::new(seed);
         world.join_natural(&[720, 360, 180], 0, Line::default());
@@ -278,25 +289,25 @@ fn an_hour_on_a_moody_line_flaps_little() {
             ..Line::default()
         };
         let viewer = world.join_natural(&[], 1, moody(1_000));
-        let began = world.now;
-        let minutes = 4;
+        world.run_for(seconds(10));
         for minute in 0..minutes {
+            let began = world.now;
             for step in 0..12_u64 {
                 world.set_down(viewer, moody(700 + (minute * 131 + step * 577 + seed * 97) % 1300));
                 world.run_for(seconds(5));
             }
+            let pictures = since(&shown(&world, viewer), began);
+            let (of_this, gaps) = (switches(&pictures), freezes(&pictures));
+            let context = format!("seed {seed}, minute {minute}");
+            assert!(of_this <= 8, "{context}: {of_this} changes");
+            assert!(gaps.len() <= 4 && gaps.iter().all(|(_, gap)| *gap <= ms(950)), "{context}: {gaps:?}");
+            changes += of_this;
+            frozen += gaps.len();
         }
-        let pictures = since(&shown(&world, viewer), began + seconds(10));
-        let changes = switches(&pictures);
-        assert!(changes as u64 <= minutes * 5, "seed {seed}: {changes} changes in {minutes} minutes");
-        let frozen = freezes(&pictures);
-        // A step down lets come late what the queue holds, or not at all: every fifth of some 24 shows.
-        assert!(frozen.len() as u64 <= minutes * 2, "seed {seed}: {frozen:?}");
-        assert!(frozen.iter().all(|(_, gap)| *gap <= ms(950)), "seed {seed}: {frozen:?}");
-        all += frozen.len();
     }
-    // Of 20 minutes.
-    assert!(all <= 25, "{all} freezes");
+    let minutes = minutes as usize * SEEDS.count();
+    assert!(changes <= 5 * minutes, "{changes} changes in {minutes} minutes");
+    assert!(frozen * 4 <= 5 * minutes, "{frozen} freezes in {minutes} minutes");
 }
 
 /// What each of several viewers behind one bottleneck receives in a minute, after half a minute, in bits per second, and how long their pictures froze.
@@ -468,39 +479,13 @@ fn who_joins_sees_the_picture_at_once() {
 }
 
 #[test]
-fn what_nobody_sees_is_not_sent_and_is_back_when_wanted() {
-    let mut world = World::new(1);
-    let publisher = world.join_natural(&[720, 360, 180], 0, Line::default());
-    world.max_height = 180;
-    let viewer = world.join_natural(&[], 1, Line::default());
-    world.run_for(seconds(10));
-    let before = world.client(publisher).published.clone();
-    world.run_for(seconds(10));
-    let after = world.client(publisher).published.clone();
-    assert_eq!((after[0], after[1]), (before[0], before[1]), "the larger ones pause");
-    assert!(after[2] > before[2] + 250);
-    let publication =
-        simmer_sfu::id::PublicationId { participant: simmer_sfu::sim::participant(publisher), index: 0 };
-    let wish = simmer_sfu::view::VideoWish::new(publication, 720);
-    let asked = world.now;
-    world.view(viewer, simmer_sfu::view::View { video: vec![wish], ..Default::default() });
-    world.run_for(seconds(3));
-    let pictures = shown(&world, viewer);
-    let sharp = pictures.iter().find(|picture| picture.mark.encoding == 0).map(|picture| picture.at - asked);
-    assert!(sharp.is_some_and(|after| after <= ms(340)), "RTT and 300 ms: {sharp:?}");
-    assert!(freezes(&pictures).is_empty(), "the smaller one is shown meanwhile: {:?}", freezes(&pictures));
-}
-
-#[test]
 fn whoever_comes_back_from_another_network_sees_at_once() {
     for seed in SEEDS {
         let mut world = World::new(seed);
         (0..3).for_each(|_| _ = world.join_natural(&[720, 360, 180], 0, narrow(seed, 5000)));
         let viewer = world.join_natural(&[], 3, narrow(seed, 250));
         world.run_for(seconds(8));
-        let gone = Line { loss: 1.0, ..Line::default() };
-        world.network.set_line(world.client(viewer).address, gone.clone());
-        world.set_down(viewer, gone);
+        world.set_lines(viewer, Line { loss: 1.0, ..Line::default() });
         world.run_for(ms(2_400));
         let back = world.now;
         world.move_away(viewer, narrow(seed, 5000));

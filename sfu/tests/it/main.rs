@@ -4,11 +4,13 @@
     reason = "virtual time starts at any instant; only differences are seen"
 )]
 
+mod beside;
 mod bursts;
 mod call;
 mod channels;
 mod clocks;
 mod crowd;
+mod dark;
 mod fault;
 mod hour;
 mod layers;
@@ -23,8 +25,10 @@ mod restart;
 mod roles;
 mod shards;
 mod simulation;
+mod speaker;
 mod talk;
 mod transport;
+mod unseen;
 mod views;
 mod voices;
 mod workers;

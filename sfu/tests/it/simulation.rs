@@ -173,31 +173,6 @@ fn one_seed_is_one_run() {
 }
 
 #[test]
-fn a_viewer_with_a_bad_line_changes_nothing_for_the_others() {
-    let received = |bad: Option<Line>| {
-        let mut world = World::new(5);
-        let publisher = world.join(&[720], 0, Line::default());
-        let good = world.join(&[], 1, Line::default());
-        if let Some(line) = bad {
-            world.join(&[], 1, line);
-        }
-        world.run_for(seconds(10));
-        let _ = publisher;
-        world.client(good).slots[0].received.clone()
-    };
-    let awful =
-        Line { loss: 0.4, delay: Duration::from_millis(200), rate_bps: Some(300_000), ..Line::default() };
-    let (alone, beside) = (received(None), received(Some(awful)));
-    assert_eq!(alone.len(), beside.len());
-    assert!(
-        alone
-            .values()
-            .map(|mark| (mark.frame, mark.part))
-            .eq(beside.values().map(|mark| (mark.frame, mark.part)))
-    );
-}
-
-#[test]
 fn slots_follow_the_view_and_an_unserved_wish_asks_for_more() {
     let mut world = World::new(9);
     let publishers: Vec<_> = (0..3).map(|_| world.join(&[360], 0, Line::default())).collect();

@@ -181,6 +181,25 @@ fn what_was_let_go_before_it_ever_came_is_presumed_above_what_did() {
     assert_eq!(best(&publication, now, 360).encoding, 1);
 }
 
+#[test]
+fn what_lost_the_beginning_of_its_key_frame_is_not_taken_for_the_smallest() {
+    let origin = Instant::now();
+    let rids = [b"h", b"m", b"l"].map(|rid| Rid::new(rid).unwrap());
+    let mut publication = publication_of(Codec::Vp8, &rids);
+    let mut now = origin;
+    for picture in 0..60_u16 {
+        now = origin + Duration::from_millis(u64::from(picture) * 33);
+        for (encoding, payload) in
+            [(0, vp8_key(720, 1000)), (1, vec![0x10, 1, 0, 0, 0xa5, 0xa5]), (2, vp8_key(180, 200))]
+        {
+            publication.take(now, encoding, received(picture, u32::from(picture) * 2970, &[], &payload));
+        }
+    }
+    let ladder = publication.ladder(now);
+    let heights: Vec<_> = ladder.iter().map(|choice| (choice.target.encoding, choice.height)).collect();
+    assert_eq!(heights, [(2, 180), (1, 360), (0, 720)]);
+}
+
 /// Key frames that x264 began, of 360 and of 180 lines.
 const H264_360: &[u8] =
     b"\x67\x42\xc0\x16\xd9\x00\xa0\x2f\xf9\x70\x11\x00\x00\x03\x00\x01\x00\x00\x03\x00\x0a\x0f\x16\x2e\x48";
