@@ -140,8 +140,13 @@ impl SentHistory {
         if sent.worth == Worth::Key {
             self.on_key(&sent);
         }
-        if let Some(place) = self.make_place(now_ms, sent.sequence) {
-            *place = Some(Kept::new(now_ms, &sent, bytes));
+        let kept = Some(Kept::new(now_ms, &sent, bytes));
+        if sent.sequence == self.first + self.entries.len() as u64 && !self.entries.is_empty() {
+            self.make_room(now_ms);
+            self.entries.push_back(kept);
+            self.source = sent.source_sequence;
+        } else if let Some(place) = self.make_place(now_ms, sent.sequence) {
+            *place = kept;
             self.source = sent.source_sequence;
         }
         if sent.sequence.is_multiple_of(ROUND) {
@@ -265,8 +270,8 @@ impl SentHistory {
         (self.first + self.entries.len() as u64).saturating_sub(1)
     }
 
-    /// Where to keep what is sent under a number; `None` if it is too late for that.
-    #[inline]
+    /// Where to keep what is sent under a number that is not the next one; `None` if it is too late for that.
+    #[cold]
     fn make_place(&mut self, now_ms: u32, sequence: u64) -> Option<&mut Option<Kept>> {
         if self.entries.is_empty() || sequence >= self.first + (self.entries.len() + MOST_SENT) as u64 {
             self.entries.clear();
@@ -293,24 +298,30 @@ impl SentHistory {
         if places < self.entries.capacity() {
             return;
         }
-        let oldest = self.entries.front().copied().flatten();
-        let wanted = oldest.filter(|kept| kept.is_younger(now_ms, DEADLINE));
-        let more = match wanted {
-            _ if places == 0 => FEWEST_SENT,
-            Some(kept) if places < MOST_SENT => {
-                // A burst needs a good deal more, a rate that goes up the next of the allocator's sizes.
-                if kept.is_younger(now_ms, DEADLINE / 2) { places * 2 } else { whole(places + 1) }
-            }
-            _ => {
-                self.entries.pop_front();
-                self.first += 1;
-                return;
-            }
+        let oldest = self.entries.front().and_then(Option::as_ref);
+        let wanted = oldest.is_some_and(|kept| kept.is_younger(now_ms, DEADLINE));
+        if places == 0 || wanted && places < MOST_SENT {
+            self.grow(now_ms);
+        } else {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// Takes more memory: a burst needs a good deal more, a rate that goes up the next of the allocator's sizes.
+    #[cold]
+    fn grow(&mut self, now_ms: u32) {
+        let places = self.entries.len();
+        let more = match self.entries.front().and_then(Option::as_ref) {
+            None => FEWEST_SENT,
+            Some(oldest) if oldest.is_younger(now_ms, DEADLINE / 2) => places * 2,
+            Some(_) => whole(places + 1),
         };
         self.entries.reserve_exact(more.min(MOST_SENT) - places);
     }
 
     /// Gives memory back, if less would do and not only just: it was a burst that took so much.
+    #[cold]
     fn give_back(&mut self, now_ms: u32) {
         let places = self.entries.len();
         if places < self.entries.capacity() {
