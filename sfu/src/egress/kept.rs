@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::codec::PictureIds;
 use crate::egress::history::{Marks, Sent, Worth};
 
-/// One [`Sent`] with what became of it. Numbers are cut to their low 32 bits, and times are in milliseconds: [`sent`](Self::sent) gives the numbers back.
+/// One [`Sent`] with what became of it. Its own number is where it stands; the source's is cut to its low 32 bits, and times are in milliseconds:
+/// [`sent`](Self::sent) gives the numbers back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
-    sequence: u32,
     source_sequence: u32,
     timestamp: u32,
     at_ms: u32,
@@ -30,7 +30,7 @@ pub(super) struct Kept {
     pub(super) copies: u8,
 }
 
-const _: () = assert!(size_of::<Option<Kept>>() == 32);
+const _: () = assert!(size_of::<Option<Kept>>() == 28);
 
 impl Kept {
     /// `at_ms` by any clock that goes on; sizes above 65535 bytes count as that.
@@ -46,7 +46,6 @@ impl Kept {
             | flag(frame_number.is_some(), FRAME_NUMBER)
             | flag(marks.transport_number.is_some(), TRANSPORT_NUMBER);
         Self {
-            sequence: sent.sequence as u32,
             source_sequence: sent.source_sequence as u32,
             timestamp: sent.timestamp,
             at_ms,
@@ -65,14 +64,14 @@ impl Kept {
         }
     }
 
-    /// What was sent, given a slot's number and a source's number less than 2^31 away from those it was sent under.
-    pub(super) fn sent(&self, near: u64, near_source: u64) -> Sent {
+    /// What was sent, given the slot's number, and a source's number less than 2^31 away from the one it was.
+    pub(super) fn sent(&self, sequence: u64, near_source: u64) -> Sent {
         let has = |flag: u8| self.flags & flag != 0;
         let picture = PictureIds { picture_id: self.picture_id, tl0_pic_idx: self.tl0_pic_idx };
         Sent {
             encoding: self.encoding & ENCODING,
             source_sequence: nearest(near_source, self.source_sequence),
-            sequence: self.sequence(near),
+            sequence,
             timestamp: self.timestamp,
             marker: has(MARKER),
             picture: has(PICTURE).then_some(picture),
@@ -90,12 +89,6 @@ impl Kept {
                 playout_delay: Some(self.playout_delay).filter(|&delay| delay != NO_DELAY),
             },
         }
-    }
-
-    /// The slot's number, given one less than 2^31 away.
-    #[inline]
-    pub(super) fn sequence(&self, near: u64) -> u64 {
-        nearest(near, self.sequence)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -138,7 +131,6 @@ impl Kept {
 }
 
 /// The number nearest to `near` that has these low bits.
-#[inline]
 fn nearest(near: u64, low: u32) -> u64 {
     let ahead = low.wrapping_sub(near as u32) as i32;
     near.wrapping_add_signed(ahead.into())
@@ -198,7 +190,7 @@ mod tests {
             resent_after in 0u32..60_000,
         ) {
             let mut kept = Kept::new(at_ms, &sent, bytes);
-            prop_assert_eq!(kept.sent(sent.sequence + later, sent.source_sequence + later), sent);
+            prop_assert_eq!(kept.sent(sent.sequence, sent.source_sequence + later), sent);
             prop_assert_eq!(kept.sent(sent.sequence, sent.source_sequence.saturating_sub(later)), sent);
             prop_assert_eq!(kept.bytes(), bytes);
             let ms = |ms: u32| Duration::from_millis(ms.into());

@@ -190,6 +190,21 @@ fn so_many_are_kept_as_are_sent_in_a_second_within_bounds() {
 }
 
 #[test]
+fn what_came_before_a_key_frame_needs_no_other_one_however_long_ago() {
+    let mut history = SentHistory::default();
+    let mut now = Instant::now();
+    for sequence in 100_000..101_000 {
+        now += Duration::from_millis(10);
+        let worth = if sequence == 100_500 { Worth::Key } else { Worth::Link };
+        history.on_sent(now, Sent { worth, ..sent(sequence) }, 100);
+    }
+    let mut again = |sequence: u64| history.resend(now, sequence as u16, Duration::ZERO, ONCE, true);
+    assert_eq!(again(100_499), Err(NotAgain::NotNeeded));
+    assert_eq!(again(100_501), Err(NotAgain::TooLate));
+    assert_eq!(again(100_999).map(drop), Ok(()));
+}
+
+#[test]
 fn a_first_packet_may_be_overtaken() {
     let now = Instant::now();
     let mut history = SentHistory::default();

@@ -39,9 +39,9 @@ impl Carried {
         if needed > self.ring.len() {
             self.resize(needed);
         } else if self.at(number) == 0 {
-            // A round shows what is needed. Twice as much is kept, or it would come and go.
+            // A round shows what is needed. Twice as much stays where it is, or it would come and go.
             if needed * 4 <= self.ring.len() {
-                self.resize(needed * 2);
+                self.resize(needed);
             }
             self.most = unsettled;
         }
@@ -141,7 +141,7 @@ mod tests {
                 assert_eq!(carried.ring[carried.at(oldest)], Some((oldest, packet(oldest))), "{unsettled}");
             }
         }
-        assert_eq!(carried.ring.len(), 2 * FEWEST_CARRIED);
+        assert_eq!(carried.ring.len(), FEWEST_CARRIED);
     }
 
     #[test]

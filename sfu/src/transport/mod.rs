@@ -23,6 +23,7 @@ pub(crate) use demux::Class;
 pub use rtc::RtcTransport;
 pub use srtp::{KeyingMaterial, Opener, Profile, Sealer, SrtpCounters};
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -171,5 +172,29 @@ impl SendDataError {
             Self::Full => "channel_full",
             Self::TooLarge => "message_too_large",
         }
+    }
+}
+
+/// The first of what waits. With the last of it goes its memory: in most connections nothing waits here for minutes.
+fn take_first<T>(waiting: &mut VecDeque<T>) -> Option<T> {
+    let first = waiting.pop_front();
+    if waiting.is_empty() && waiting.capacity() > 0 {
+        *waiting = VecDeque::new();
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_what_waited_goes_with_the_last_of_it() {
+        let mut waiting = VecDeque::from([1, 2]);
+        assert_eq!(take_first(&mut waiting), Some(1));
+        assert!(waiting.capacity() > 0);
+        assert_eq!(take_first(&mut waiting), Some(2));
+        assert_eq!(waiting.capacity(), 0);
+        assert_eq!(take_first(&mut waiting), None);
     }
 }

@@ -14,7 +14,7 @@ use super::ice::IceLite;
 use super::sctp::Sctp;
 use super::srtp::{KeyingMaterial, Opener, Sealer, SrtpCounters};
 use super::stun;
-use super::{ChannelId, Incoming, SendDataError, Transport, TransportEvent, TransportParameters};
+use super::{ChannelId, Incoming, SendDataError, Transport, TransportEvent, TransportParameters, take_first};
 use crate::message::{Data, DisconnectReason};
 use crate::sdp::{DtlsRole, Fingerprint, IceCredentials};
 
@@ -201,6 +201,9 @@ impl Transport for RtcTransport {
             Some(Class::Rtcp) => opener.rtcp(datagram).then_some(Incoming::Rtcp),
             _ => None,
         };
+        if opened == Some(Incoming::Rtcp) && !self.dtls.is_settled() {
+            self.contained(now, |this| this.dtls.settle(now, &[]));
+        }
         opened.unwrap_or(Incoming::Nothing)
     }
 
@@ -237,11 +240,11 @@ impl Transport for RtcTransport {
     }
 
     fn poll_transmit(&mut self, _now: Instant) -> Option<(SocketAddr, Bytes)> {
-        self.transmits.pop_front()
+        take_first(&mut self.transmits)
     }
 
     fn poll_event(&mut self) -> Option<TransportEvent> {
-        self.events.pop_front()
+        take_first(&mut self.events)
     }
 
     fn destination(&self) -> Option<SocketAddr> {

@@ -22,6 +22,7 @@ use self::hello::HelloReader;
 use self::records::RecordGuard;
 use super::context::{RtcContext, digest};
 use super::srtp::{KeyingMaterial, Profile};
+use super::take_first;
 use crate::message::DisconnectReason;
 use crate::sdp::{DtlsRole, Fingerprint};
 
@@ -36,6 +37,8 @@ pub(super) struct Dtls {
     hello: HelloReader,
     guard: RecordGuard,
     state: State,
+    /// Nothing of the handshake is kept any more.
+    settled: bool,
     outgoing: VecDeque<BytesMut>,
     /// What was sent last of the handshake, and when to say it again.
     flight: Vec<BytesMut>,
@@ -90,6 +93,7 @@ impl Dtls {
             hello: HelloReader::default(),
             guard: RecordGuard::default(),
             state: State::Handshaking,
+            settled: false,
             outgoing: VecDeque::new(),
             flight: Vec::new(),
             repeat_at: None,
@@ -114,7 +118,7 @@ impl Dtls {
 
     /// Takes one datagram from an address that passed a check.
     pub(super) fn handle(&mut self, now: Instant, datagram: &[u8]) {
-        if self.state == State::Ended {
+        if self.state == State::Ended || self.settled && records::of_handshake(datagram) {
             return;
         }
         match self.guard.inspect(datagram, self.state == State::Established) {
@@ -179,12 +183,12 @@ impl Dtls {
 
     /// The next datagram to send.
     pub(super) fn poll_transmit(&mut self) -> Option<BytesMut> {
-        self.outgoing.pop_front()
+        take_first(&mut self.outgoing)
     }
 
     /// What happened next.
     pub(super) fn poll_event(&mut self) -> Option<DtlsEvent> {
-        self.events.pop_front()
+        take_first(&mut self.events)
     }
 
     /// Whether the handshake is done and the association has not ended.
@@ -214,10 +218,15 @@ impl Dtls {
 
     fn read(&mut self, now: Instant, datagram: &[u8]) {
         let Some(endpoint) = &mut self.endpoint else { return };
+        let established = self.state == State::Established;
         let result = endpoint.read(now, REMOTE, None, BytesMut::from(datagram));
         self.collect(now);
         match result {
             Ok(events) => {
+                let settles = |event: &EndpointEvent| matches!(event, EndpointEvent::ApplicationData(_));
+                if established && events.iter().any(settles) {
+                    self.settle(now, datagram);
+                }
                 for event in events {
                     match event {
                         EndpointEvent::HandshakeComplete => self.establish(now),
@@ -288,6 +297,36 @@ impl Dtls {
         }
     }
 
+    /// Whether nothing of the handshake is kept any more.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// The other side has shown that it is done too, by this datagram or by media: what would say our part of the handshake once more goes, more than
+    /// half of what an association takes. The machine does not let go of it, so another one goes on where it is, with the same keys and numbers.
+    pub(super) fn settle(&mut self, now: Instant, datagram: &[u8]) {
+        if self.settled || self.state != State::Established {
+            return;
+        }
+        let former = self.endpoint.as_ref().and_then(|endpoint| endpoint.get_connection_state(REMOTE));
+        let state = former.and_then(|former| {
+            let mut state = rtc_dtls::state::State::new(Arc::clone(&self.provider), former.is_client());
+            state.unmarshal_binary(&former.marshal_binary().ok()?).ok()?;
+            Some(state)
+        });
+        let Some(mut state) = state else { return };
+        // It was judged when the keys were made.
+        state.peer_certificates = Vec::new();
+        let mut endpoint = Endpoint::new(LOCAL, TransportProtocol::UDP, None);
+        if endpoint.connect(now, REMOTE, Arc::clone(&self.client), Some(state)).is_err() {
+            return;
+        }
+        // So that it is known there: what it says was taken already, and would be again.
+        let _ = endpoint.read(now, REMOTE, None, BytesMut::from(datagram));
+        self.endpoint = Some(endpoint);
+        self.settled = true;
+    }
+
     fn end(&mut self, reason: DisconnectReason) {
         self.state = State::Ended;
         self.events.push_back(DtlsEvent::Closed(reason));
@@ -311,3 +350,6 @@ const MACHINE_REPEATS: u32 = 7;
 /// The machine keys associations by address; ours has one, whose client may move.
 const REMOTE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2);
+
+#[cfg(test)]
+mod tests;

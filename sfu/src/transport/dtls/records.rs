@@ -63,6 +63,11 @@ impl RecordGuard {
     }
 }
 
+/// Whether there is something of a handshake in a datagram.
+pub(super) fn of_handshake(datagram: &[u8]) -> bool {
+    Records(datagram).flatten().any(|record| matches!(record.kind, HANDSHAKE | CHANGE_CIPHER_SPEC))
+}
+
 /// One record of DTLS 1.2 (RFC 6347 section 4.1).
 pub(super) struct Record<'a> {
     pub(super) kind: u8,
@@ -184,6 +189,16 @@ mod tests {
         assert_eq!(verdict(&flight, false), Ok(()));
         assert_eq!(verdict(&record(APPLICATION_DATA, 1, &[0; 1200]), true), Ok(()));
         assert_eq!(verdict(&flight, true), Ok(()), "a repeated flight");
+    }
+
+    #[test]
+    fn what_is_of_a_handshake_is_told_from_what_comes_after_it() {
+        let (data, alert) = (record(APPLICATION_DATA, 1, b"data"), record(ALERT, 1, &[0; 26]));
+        assert!(![&data[..], &alert, &[data.clone(), alert.clone()].concat()].into_iter().any(of_handshake));
+        for (kind, epoch) in [(HANDSHAKE, 0), (HANDSHAKE, 1), (CHANGE_CIPHER_SPEC, 0)] {
+            let part = record(kind, epoch, &[1; 48]);
+            assert!(of_handshake(&part) && of_handshake(&[&data[..], &part].concat()), "{kind} {epoch}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ use self::guard::{ChunkGuard, Verdict};
 use self::intake::Intake;
 use self::patience::Patience;
 use super::context::TransportLimits;
-use super::{ChannelId, SendDataError, TransportEvent};
+use super::{ChannelId, SendDataError, TransportEvent, take_first};
 use crate::message::Data;
 use crate::sdp::DtlsRole;
 
@@ -169,7 +169,7 @@ impl Sctp {
 
     /// The next packet to send.
     pub(super) fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.transmits.pop_front()
+        take_first(&mut self.transmits)
     }
 
     /// How many packets were refused since this was last asked: the client sent more than it may.
@@ -179,7 +179,7 @@ impl Sctp {
 
     /// What happened next.
     pub(super) fn poll_event(&mut self) -> Option<TransportEvent> {
-        self.events.pop_front()
+        take_first(&mut self.events)
     }
 
     /// Queues one message. Refused, not dropped, when the queue has no room.

@@ -168,6 +168,8 @@ impl Streams {
             Some((_, window)) => window.accept(index),
             None => {
                 self.last = self.entries.len();
+                // Of RTCP there is one, and so there is of most that only watch.
+                self.entries.reserve_exact(1);
                 self.entries.push((ssrc, ReplayWindow::new(index)));
             }
         }
