@@ -16,7 +16,7 @@ const SECOND_US: i64 = 1_000_000;
 /// When a packet was taken by the clock that reports tell, in microseconds of it, as the last report before `at` has it.
 fn taken_us(reports: &[Report], rate: i64, timestamp: u32, at: Instant) -> Option<i64> {
     let report = reports.iter().rev().find(|report| report.at <= at)?;
-    let wall = (i128::from(report.ntp) * i128::from(SECOND_US) >> 32) as i64;
+    let wall = ((i128::from(report.ntp) * i128::from(SECOND_US)) >> 32) as i64;
     Some(wall + i64::from(timestamp.wrapping_sub(report.rtp_time) as i32) * SECOND_US / rate)
 }
 

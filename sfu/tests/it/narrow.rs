@@ -29,7 +29,6 @@ struct Hearing {
     lost: usize,
     /// What 95 of 100 frames took at most, from the microphone on.
     p95: Duration,
-    longest: Duration,
     /// Pictures that came whole meanwhile.
     pictures: usize,
 }
@@ -67,7 +66,6 @@ fn heard(world: &World, viewer: usize, from: Instant, to: Instant) -> Hearing {
     Hearing {
         lost: said - took.len(),
         p95: took[took.len() * 95 / 100],
-        longest: took[took.len() - 1],
         pictures: pictures.filter(|picture| (from..to).contains(&picture.at)).count(),
     }
 }

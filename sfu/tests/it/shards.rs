@@ -22,6 +22,7 @@ fn plan(publishes: &[u16], slots: usize) -> ClientPlan {
         slots,
         natural: true,
         feedback: true,
+        clocks: true,
         ..ClientPlan::default()
     }
 }
