@@ -23,6 +23,7 @@ use simmer_bench::report::{Media, Report};
 use simmer_bench::scenario::Scenario;
 
 use crate::host::Host;
+use crate::site::Site;
 
 fn args(words: &[&str]) -> FanoutArgs {
     let words =
@@ -242,14 +243,14 @@ async fn no_server_is_a_failed_run() {
 /// Every attack for a moment. What takes how long is not for here: only that each is made, and harms nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_are_made_and_the_call_goes_on() {
-    let host = start().await;
+    let site = Site::start().await;
     let words = ["--length-ms", "300", "--subscribers", "2", "--joins", "1", "--rate", "2000"];
     let generous = ["--max-join-factor", "1000", "--max-growth-mib", "100000", "--max-answer-ms", "1000000"];
     let words = ["simmer-bench", "attack"].iter().chain(&words).chain(&generous);
     let Command::Attack(mut args) = Cli::try_parse_from(words).expect("valid words").command else {
         panic!("attack was asked for")
     };
-    args.url = format!("http://{}", host.address);
+    args.url = format!("http://{}", site.address);
     let report = attack::run(&args).await.expect("the honest call comes about");
     assert!(report.is_met(), "{report}");
     assert_eq!(report.attacks.len(), 15, "{report}");
