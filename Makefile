@@ -55,7 +55,7 @@ browser:
 	$(CARGO) build -p simmer-signaling --locked
 	cd $(JS) && npm ci --no-audit --no-fund && SIMMER_BIN="$(abspath $(TARGET))/debug/simmer" npm run test:browser
 
-# What packets, joins and members cost here, as a table with goals, in five minutes: docs/performance.md tells how to read it.
+# What packets, joins and members cost here, as a table with goals, in some minutes: docs/performance.md tells how to read it.
 # FIGURES="meeting idle" takes these only.
 bench:
 	.ci/install build
@@ -69,7 +69,7 @@ bench-steps:
 	$(CARGO) build --release -p simmer-bench --example fan_out --locked
 	.ci/count-instructions "$(abspath $(TARGET))/release/examples/fan_out"
 
-# What a real Chromium sees of the promises of media over bad lines: target/media-report/report.md, five minutes.
+# What a real Chromium sees of the promises of media over bad lines: target/media-report/report.md, eight minutes.
 # MEDIA_REPORT=--strict fails when one is missed, MEDIA_REPORT="rate-steps blackout" plays these only.
 MEDIA_REPORT ?=
 media-report:
