@@ -98,24 +98,21 @@ impl SlotClock {
         Self { rate, origin, start, last: None }
     }
 
-    /// The timestamp for a new source's first packet that means `time`: on the line, and later than what was sent.
-    pub fn rtp_at(&self, time: Instant) -> u32 {
-        self.rtp_after(time, STEP)
+    /// The timestamp for a packet that means `time`: on the line, but later by `least` than what was sent last; and whether it is later than the line for that.
+    pub fn rtp_after(&self, time: Instant, least: Duration) -> (u32, bool) {
+        let line = self.line_at(time);
+        let least = (u64::from(self.rate) * least.as_millis() as u64 / 1000) as u32;
+        match self.last {
+            Some((last, _)) if (line.wrapping_sub(last) as i32) < least as i32 => {
+                (last.wrapping_add(least), true)
+            }
+            _ => (line, false),
+        }
     }
 
-    /// Whether a new source's first packet that means `time` would come before what was sent, and so has another timestamp.
-    pub fn is_past(&self, time: Instant) -> bool {
-        self.rtp_at(time) != self.line_at(time)
-    }
-
-    /// The timestamp for a packet of a source that catches up: on the line as soon as that is later than what was sent.
-    pub fn rtp_catching_up(&self, time: Instant) -> u32 {
-        self.rtp_after(time, SMALL_STEP)
-    }
-
-    /// Whether a source that catches up has not caught up with what means `time`.
-    pub fn is_catching_up(&self, time: Instant) -> bool {
-        self.rtp_catching_up(time) != self.line_at(time)
+    /// Whether anything was sent.
+    pub fn has_begun(&self) -> bool {
+        self.last.is_some()
     }
 
     /// A packet with this timestamp was sent; it means `time`.
@@ -168,16 +165,6 @@ impl SlotClock {
     fn line_at(&self, time: Instant) -> u32 {
         self.start.wrapping_add(self.ticks(self.origin, time))
     }
-
-    /// On the line, and later than what was sent by so much.
-    fn rtp_after(&self, time: Instant, least: Duration) -> u32 {
-        let line = self.line_at(time);
-        let least = (u64::from(self.rate) * least.as_millis() as u64 / 1000) as u32;
-        match self.last {
-            Some((last, _)) if (line.wrapping_sub(last) as i32) < least as i32 => last.wrapping_add(least),
-            _ => line,
-        }
-    }
 }
 
 /// The difference of two NTP times in nanoseconds.
@@ -193,10 +180,6 @@ fn shift(time: Instant, nanoseconds: i64) -> Instant {
     shifted.unwrap_or(time)
 }
 
-/// Between what two sources sent.
-const STEP: Duration = Duration::from_millis(10);
-/// Between pictures that are shown in quick succession.
-const SMALL_STEP: Duration = Duration::from_millis(1);
 /// Clocks drift apart by less than one part in so many: 250 ppm.
 const DRIFT: i64 = 4000;
 /// A wall clock that differs by more than this from what it was has been set.
@@ -259,11 +242,11 @@ mod tests {
     fn a_slots_time_only_goes_forward_and_its_reports_follow_the_packets() {
         let origin = origin();
         let mut clock = SlotClock::new(90_000, u32::MAX - 100, origin);
-        assert_eq!(clock.rtp_at(origin + ms(1000)), 90_000 - 101);
+        assert_eq!(clock.rtp_after(origin + ms(1000), ms(10)), (90_000 - 101, false));
         clock.on_sent(90_000 - 101, origin + ms(1000));
         assert_eq!(
-            clock.rtp_at(origin + ms(900)),
-            90_000 - 101 + 900,
+            clock.rtp_after(origin + ms(900), ms(10)),
+            (90_000 - 101 + 900, true),
             "a source that is behind does not turn time back"
         );
         let (ntp, timestamp) = clock.sender_report(origin + ms(1500));

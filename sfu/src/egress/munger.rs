@@ -58,11 +58,18 @@ impl RtpMunger {
         self.highest_timestamp = out_timestamp;
     }
 
-    /// From this packet on, which follows all others of its source, timestamps are such that its own becomes `out_timestamp`; numbers run on.
+    /// From this packet on timestamps are such that its own becomes `out_timestamp`; numbers run on. No later picture may have been sent, but later packets
+    /// may have been skipped.
     pub fn retime(&mut self, sequence: u64, timestamp: u32, out_timestamp: u32) {
         let ticks = timestamp.wrapping_sub(out_timestamp);
-        if let Some(&last) = self.stretches.last().filter(|last| last.ticks != ticks) {
-            self.begin(Stretch { from: sequence, ticks, ..last });
+        let Some(at) = self.stretches.iter().rposition(|stretch| stretch.from <= sequence) else { return };
+        self.stretches[at + 1..].iter_mut().for_each(|later| later.ticks = ticks);
+        let stretch = &mut self.stretches[at];
+        if stretch.from == sequence {
+            stretch.ticks = ticks;
+        } else if stretch.ticks != ticks {
+            let from = Stretch { from: sequence, ticks, ..*stretch };
+            self.begin(from);
         }
     }
 
@@ -124,7 +131,9 @@ impl RtpMunger {
             self.stretches.remove(0);
             self.first = self.stretches[0].from;
         }
-        self.stretches.push(stretch);
+        let at =
+            self.stretches.iter().rposition(|one| one.from <= stretch.from).map_or(0, |before| before + 1);
+        self.stretches.insert(at, stretch);
     }
 
     /// The number, and what is to be subtracted from the timestamp.

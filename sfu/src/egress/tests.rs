@@ -33,6 +33,18 @@ fn timestamps_move_and_numbers_run_on() {
     assert_eq!(munger.last_timestamp(), 7_000);
 }
 
+#[test]
+fn a_picture_that_comes_late_has_its_own_number_whatever_was_left_out_after_it() {
+    let mut munger = RtpMunger::new(0);
+    munger.switch_to(70_000, 0, 1_000);
+    assert_eq!(munger.forward(70_000, 0), Some(Munged { sequence: 65_537, timestamp: 1_000 }));
+    assert!(!munger.skip(70_002) && !munger.skip(70_004));
+    munger.retime(70_001, 3_000, 1_090);
+    assert_eq!(munger.forward(70_001, 3_000), Some(Munged { sequence: 65_538, timestamp: 1_090 }));
+    assert_eq!(munger.forward(70_003, 6_000), Some(Munged { sequence: 65_539, timestamp: 4_090 }));
+    assert_eq!(munger.forward(70_005, 9_000), Some(Munged { sequence: 65_540, timestamp: 7_090 }));
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Sent,

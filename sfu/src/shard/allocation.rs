@@ -335,9 +335,14 @@ impl<T: Transport> Shard<T> {
         let Some(run) = encoding.since_keyframe(now, slot.has_begun(), passing) else { return false };
         let clock = encoding.clock;
         let time = |packet: &SourcePacket| clock.time_of(packet.timestamp, packet.arrival);
-        self.participants[index].slots[candidate.slot].begin_replay();
+        // Who sees the slot for the first time has no clock yet that a picture could be late by.
+        let latest = encoding.latest().filter(|_| slot.has_sent()).map(time);
+        if latest.is_some() {
+            let pictures = run.chunk_by(|one, next| one.timestamp == next.timestamp).count();
+            self.participants[index].slots[candidate.slot].begin_replay(pictures);
+        }
         for packet in &run {
-            self.forward(now, index, candidate.slot, packet, time(packet));
+            self.forward(now, index, candidate.slot, packet, latest.unwrap_or_else(|| time(packet)));
         }
         self.participants[index].slots[candidate.slot].end_replay();
         self.counters.pictures_from_history += 1;

@@ -452,6 +452,11 @@ impl Encoding {
         })
     }
 
+    /// The packet with the highest number.
+    pub(super) fn latest(&self) -> Option<&SourcePacket> {
+        self.history.lookup(self.highest)
+    }
+
     /// What a dependency descriptor says; `Ok(None)` without one, or with one that says nothing to be relied on. An error when it means a structure that has
     /// not come: H.264 and AV1 have nothing else to tell layers by.
     #[inline]

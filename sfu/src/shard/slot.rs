@@ -33,7 +33,7 @@ pub(super) struct Slot {
     frames: FrameMunger,
     sent: SentHistory,
     clock: SlotClock,
-    catching_up: Option<CatchingUp>,
+    timing: Timing,
     rtx_sequence: u64,
     /// Encoding and timestamp, as received, of the last key frame.
     key: Option<(u8, u32)>,
@@ -73,14 +73,27 @@ pub(super) struct Allotment {
     pub(super) restraint: Restraint,
 }
 
-/// A slot that goes over to packets which came before, or that are not later than what was sent last: their pictures are shown in quick succession, right
-/// after it.
+/// Which times a slot gives to pictures. Timestamps of pictures are as received.
 #[derive(Clone, Copy)]
-struct CatchingUp {
-    /// The timestamp, as received, of the last one; `None` before the first.
-    picture: Option<u32>,
-    /// Nothing else came since.
-    replays: bool,
+enum Timing {
+    /// Their own.
+    Own,
+    /// What came before is shown in quick succession, so far apart, from the time of the latest on.
+    Replay { apart: Duration, last: Option<u32> },
+    /// Their own, as soon as that is later than what was sent last.
+    CatchingUp { last: u32 },
+}
+
+impl Timing {
+    /// After a picture that was given its own time, or a later one: one of the same time as what was sent before comes a little later, and the next one is in
+    /// time again.
+    fn after(self, picture: u32, late: bool) -> Self {
+        match self {
+            Self::Replay { apart, .. } => Self::Replay { apart, last: Some(picture) },
+            _ if late => Self::CatchingUp { last: picture },
+            _ => Self::Own,
+        }
+    }
 }
 
 /// A source packet that is for this slot, under its new numbers.
@@ -110,7 +123,7 @@ impl Slot {
             frames: FrameMunger::default(),
             sent: SentHistory::default(),
             clock: SlotClock::new(rate, start.rtp_time, origin),
-            catching_up: None,
+            timing: Timing::Own,
             rtx_sequence: FIRST_CYCLE + u64::from(start.rtx_sequence),
             key: None,
             mid_acknowledged: false,
@@ -146,7 +159,7 @@ impl Slot {
         self.source = None;
         self.selector = LayerSelector::default();
         self.sent.clear();
-        self.catching_up = None;
+        self.timing = Timing::Own;
         self.key = None;
         self.allotment = Allotment::default();
     }
@@ -194,11 +207,8 @@ impl Slot {
                 return self.leave_out(packet);
             }
             Selection::Switch => {
-                // One of the same time as what was sent last comes a little later, and the next one is in time again.
-                let replays = self.catching_up.is_some_and(|catching_up| catching_up.replays);
-                let behind = self.clock.is_past(time);
-                self.catching_up = behind.then_some(CatchingUp { picture: Some(packet.timestamp), replays });
-                let rtp_time = self.clock.rtp_at(time);
+                let (rtp_time, late) = self.clock.rtp_after(time, STEP);
+                self.timing = self.timing.after(packet.timestamp, late);
                 self.munger.switch_to(packet.sequence, packet.timestamp, rtp_time);
                 if let Some(numbers) = &packet.info.numbers {
                     self.pictures.switch_to(numbers);
@@ -207,7 +217,7 @@ impl Slot {
                     self.frames.switch_to(frame.frame_number);
                 }
             }
-            Selection::Forward => self.catch_up(packet, time),
+            Selection::Forward => self.set_time(packet, time),
         }
         if packet.payload.is_empty() {
             return self.leave_out(packet);
@@ -236,10 +246,9 @@ impl Slot {
             worth: self.worth(packet),
             marks: Marks::default(),
         };
-        if self.catching_up.is_some() {
-            self.clock.on_sent_catching_up(munged.timestamp, time);
-        } else {
-            self.clock.on_sent(munged.timestamp, time);
+        match self.timing {
+            Timing::Own => self.clock.on_sent(munged.timestamp, time),
+            _ => self.clock.on_sent_catching_up(munged.timestamp, time),
         }
         Some(Munged { sent, switched: selection == Selection::Switch })
     }
@@ -249,29 +258,40 @@ impl Slot {
         self.key.is_some()
     }
 
-    /// What is selected from now on came before, and is to begin what the slot shows.
-    pub(super) fn begin_replay(&mut self) {
-        self.catching_up = Some(CatchingUp { picture: None, replays: true });
+    /// Whether anything was sent, of this publication or another one: there is a clock that must not turn back.
+    pub(super) fn has_sent(&self) -> bool {
+        self.clock.has_begun()
+    }
+
+    /// What is selected from now on came before, and is to begin what the slot shows: so many pictures.
+    pub(super) fn begin_replay(&mut self, pictures: usize) {
+        let pictures = u32::try_from(pictures).unwrap_or(u32::MAX).max(1);
+        self.timing = Timing::Replay { apart: (REPLAY / pictures).clamp(SMALL_STEP, APART), last: None };
     }
 
     /// What came before was all selected.
     pub(super) fn end_replay(&mut self) {
-        if let Some(catching_up) = &mut self.catching_up {
-            catching_up.replays = false;
-        }
+        self.timing = match self.timing {
+            Timing::Replay { last: Some(last), .. } => Timing::CatchingUp { last },
+            Timing::Replay { last: None, .. } => Timing::Own,
+            timing => timing,
+        };
     }
 
-    /// Gives a picture that came before its time to be shown, and what follows its own again.
+    /// Gives a picture that came before, or that follows such ones, its time to be shown.
     #[inline]
-    fn catch_up(&mut self, packet: &SourcePacket, time: Instant) {
-        let Some(CatchingUp { picture, replays }) = self.catching_up else { return };
-        let ahead = |last: u32| (1..1 << 31).contains(&packet.timestamp.wrapping_sub(last));
-        if picture.is_some_and(ahead) {
-            let rtp_time = self.clock.rtp_catching_up(time);
-            self.munger.retime(packet.sequence, packet.timestamp, rtp_time);
-            let goes_on = replays || self.clock.is_catching_up(time);
-            self.catching_up = goes_on.then_some(CatchingUp { picture: Some(packet.timestamp), replays });
+    fn set_time(&mut self, packet: &SourcePacket, time: Instant) {
+        let (last, least) = match self.timing {
+            Timing::Own => return,
+            Timing::Replay { apart, last } => (last, apart),
+            Timing::CatchingUp { last } => (Some(last), SMALL_STEP),
+        };
+        if !last.is_some_and(|last| (1..1 << 31).contains(&packet.timestamp.wrapping_sub(last))) {
+            return;
         }
+        let (rtp_time, late) = self.clock.rtp_after(time, least);
+        self.munger.retime(packet.sequence, packet.timestamp, rtp_time);
+        self.timing = self.timing.after(packet.timestamp, late);
     }
 
     /// A packet that is not for this viewer: numbers close up over it. Where those after it have gone out already its number is sent with nothing in it,
@@ -599,6 +619,15 @@ fn rollover(sequence: u64) -> u32 {
 
 const FIRST_CYCLE: u64 = 65_536;
 const VIDEO_RATE: u64 = 90_000;
+/// Between what two sources sent.
+const STEP: Duration = Duration::from_millis(10);
+/// Between pictures that catch up.
+const SMALL_STEP: Duration = Duration::from_millis(1);
+/// Between pictures that came before, so that the first one is decoded before the second one is late. A player that is late leaves out what a later picture
+/// does not need: from a key frame and one picture each of VP8's second layer and its base that came with it, the second; and all that builds upon both.
+const APART: Duration = Duration::from_millis(50);
+/// Between the first of them and what follows.
+const REPLAY: Duration = Duration::from_millis(100);
 /// Octets of payload from which on a packet is rather one of several of a picture.
 const LARGE: usize = 600;
 /// A packet's length without its tag is a multiple of this; what is added is 7.5 bytes on average, 0.7 % of a large packet.

@@ -194,6 +194,16 @@ fn who_is_put_into_the_light_is_sharp_in_half_a_second_while_the_others_move_on(
                 let pictures: Vec<_> =
                     slot.shown().into_iter().filter(|picture| picture.at + ms(2000) > asked).collect();
                 assert_eq!(freezes(&pictures), [], "seed {seed}");
+                let sharp = slot.received.iter().filter(|(number, mark)| {
+                    usize::from(mark.publisher) == chosen
+                        && mark.encoding == 0
+                        && slot.arrivals[number] > asked
+                });
+                let times: Vec<u32> = sharp.map(|(number, _)| slot.timestamps[number]).collect();
+                let next = times.iter().find(|&&time| Some(&time) != times.first());
+                let apart = next.map(|next| next.wrapping_sub(times[0]));
+                // Else a player that decodes its first picture leaves out the second, which came with it, and what builds upon that.
+                assert!(apart.is_none_or(|ticks| ticks >= 90 * 30), "seed {seed}: {apart:?}");
                 let theirs = pictures.iter().filter(|picture| usize::from(picture.mark.publisher) == chosen);
                 let sharp =
                     theirs.filter(|picture| picture.at > asked).find(|picture| picture.mark.encoding == 0);

@@ -47,7 +47,7 @@ impl Onset {
 }
 
 /// Three pictures that come one so soon after another move.
-const EVEN: Duration = Duration::from_millis(100);
+const EVEN: Duration = Duration::from_millis(140);
 /// Whoever sends fewer pictures than that has no more.
 const LONG: Duration = Duration::from_millis(400);
 
@@ -75,6 +75,7 @@ mod tests {
         assert_eq!(steady_after(&[0, 33, 66, 100]), Some(66));
         assert_eq!(steady_after(&[0, 233, 266, 300, 333]), Some(300), "six were left out after the first");
         assert_eq!(steady_after(&[0, 33, 200, 233, 266]), Some(266), "four after the second");
+        assert_eq!(steady_after(&[0, 120, 240]), Some(240), "three after each: no freeze");
         assert_eq!(steady_after(&[0, 150, 300, 390]), None);
         assert_eq!(steady_after(&[0, 200, 400]), Some(400), "five a second are all there are");
     }
