@@ -1,6 +1,6 @@
 //! A simulated client: publishes marked video, watches through slots, repairs, and writes down all it received.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::id::{Mid, Ssrc};
-use crate::ingress::{ArrivalRecorder, ReceiveStream};
+use crate::ingress::ArrivalRecorder;
 use crate::rtcp::{self, RtcpPacket, SenderInfo};
-use crate::rtp::{Extender16, ExtensionValues, RtpHeader};
+use crate::rtp::{ExtensionValues, RtpHeader};
 use crate::sdp::Extensions;
 use crate::sim::mark::Mark;
 use crate::sim::plain;
-use crate::sim::svc::{self, LayerMark, LayeredSource, Scheme};
+use crate::sim::svc::{self, LayeredSource, Scheme};
 use crate::sim::voice::{self, Heard, Report, Voice};
+use crate::sim::watched::Watched;
 
 /// What a simulated client does.
 #[derive(Clone, Debug, Default)]
@@ -137,45 +138,6 @@ pub struct Client {
     /// The server wants to know what it believes of its line.
     remb_wanted: bool,
     arrivals: ArrivalRecorder,
-}
-
-/// What a slot received.
-pub struct Watched {
-    /// The slot's m-line.
-    pub mid: Mid,
-    /// Marks by extended sequence number, repaired ones included.
-    pub received: BTreeMap<u64, Mark>,
-    /// When each number came first.
-    pub arrivals: BTreeMap<u64, Instant>,
-    /// RTP timestamps by extended sequence number.
-    pub timestamps: BTreeMap<u64, u32>,
-    /// The same for layered video.
-    pub layers: BTreeMap<u64, LayerMark>,
-    /// Numbers that came with nothing in them.
-    pub empty: BTreeSet<u64>,
-    /// Numbers that came twice with different contents: a fault.
-    pub contradictions: u64,
-    /// When the first complete key frame began to arrive.
-    pub first_key: Option<Instant>,
-    /// The playout delays that packets told, in units of 10 ms, by extended sequence number.
-    pub told: BTreeMap<u64, u16>,
-    /// Repairs that came, needed or not.
-    pub repairs_received: u64,
-    /// The sender reports about it.
-    pub reports: Vec<Report>,
-    ssrc: Ssrc,
-    rtx_ssrc: Ssrc,
-    extender: Extender16,
-    stream: ReceiveStream,
-    missing: BTreeMap<u64, Missing>,
-    /// Something was given up: since when a key frame is waited for, and when it was asked for last.
-    wants_key: Option<Option<Instant>>,
-}
-
-#[derive(Clone, Copy)]
-struct Missing {
-    since: Instant,
-    asked: Option<Instant>,
 }
 
 struct Sending {
@@ -643,31 +605,17 @@ impl Client {
     }
 
     fn repair(&mut self, now: Instant) {
+        let sender = Ssrc(u32::from(self.plan.number));
         for slot in &mut self.slots {
-            let again = |asked: Option<Instant>| asked.is_none_or(|at| now.duration_since(at) >= ASK_AGAIN);
-            let before = slot.missing.len();
-            slot.missing.retain(|_, missing| now.duration_since(missing.since) < GIVE_UP);
-            if slot.missing.len() < before {
-                slot.wants_key.get_or_insert(None);
-            }
-            if let Some(asked) = &mut slot.wants_key
-                && asked.is_none_or(|at| now.duration_since(at) >= ASK_KEY_AGAIN)
-            {
-                *asked = Some(now);
+            if slot.asks_for_key(now) {
                 let mut out = Vec::new();
-                rtcp::write_pli(&mut out, Ssrc(u32::from(self.plan.number)), slot.ssrc);
+                rtcp::write_pli(&mut out, sender, slot.ssrc);
                 self.out.push_back(out.into());
             }
-            let mut wanted = Vec::new();
-            for (&number, missing) in &mut slot.missing {
-                if again(missing.asked) {
-                    missing.asked = Some(now);
-                    wanted.push(number);
-                }
-            }
+            let wanted = slot.asks_for(now);
             if !wanted.is_empty() && !self.plan.mute {
                 let mut out = Vec::new();
-                rtcp::write_nack(&mut out, Ssrc(u32::from(self.plan.number)), slot.ssrc, &wanted);
+                rtcp::write_nack(&mut out, sender, slot.ssrc, &wanted);
                 self.out.push_back(out.into());
             }
         }
@@ -677,78 +625,6 @@ impl Client {
 impl Sending {
     fn rtp_time(&self, ticks: u32) -> u32 {
         clock_of(self.ssrc).wrapping_add(ticks)
-    }
-}
-
-impl Watched {
-    fn new(mid: Mid, ssrc: Ssrc, rtx_ssrc: Ssrc) -> Self {
-        Self {
-            mid,
-            received: BTreeMap::new(),
-            arrivals: BTreeMap::new(),
-            layers: BTreeMap::new(),
-            empty: BTreeSet::new(),
-            timestamps: BTreeMap::new(),
-            contradictions: 0,
-            first_key: None,
-            told: BTreeMap::new(),
-            repairs_received: 0,
-            reports: Vec::new(),
-            ssrc,
-            rtx_ssrc,
-            extender: Extender16::default(),
-            stream: ReceiveStream::new(90_000),
-            missing: BTreeMap::new(),
-            wants_key: None,
-        }
-    }
-
-    /// Numbers between the first and the last that never came.
-    pub fn gaps(&self) -> u64 {
-        let (Some(first), Some(last)) = (self.timestamps.keys().next(), self.timestamps.keys().last()) else {
-            return 0;
-        };
-        last - first + 1 - self.timestamps.len() as u64
-    }
-
-    fn take(&mut self, now: Instant, number: u64, timestamp: u32, payload: &[u8]) {
-        let (mark, layers) = (Mark::read(payload), LayerMark::read(payload));
-        if mark.is_none() && layers.is_none() && !payload.is_empty() {
-            self.contradictions += 1;
-            return;
-        }
-        let (first, last) = (self.timestamps.keys().next().copied(), self.timestamps.keys().last().copied());
-        if let (Some(first), Some(last)) = (first, last) {
-            // The very first to arrive may have overtaken its predecessors.
-            for lost in (last + 1..number).chain(number + 1..first) {
-                self.missing.insert(lost, Missing { since: now, asked: None });
-            }
-        }
-        self.missing.remove(&number);
-        let begins_key = mark.is_some_and(|mark| mark.key && mark.part == 0)
-            || layers.as_ref().is_some_and(|layers| layers.key && layers.part == 0);
-        if begins_key {
-            self.wants_key = None;
-        } else if first.is_none() {
-            // What came before it is unknown: nothing can be decoded.
-            self.wants_key = Some(None);
-        }
-        if mark.is_some_and(|mark| mark.key) {
-            self.first_key.get_or_insert(now);
-        }
-        self.arrivals.entry(number).or_insert(now);
-        self.timestamps.insert(number, timestamp);
-        let former = match (mark, layers) {
-            (Some(mark), _) => self.received.insert(number, mark).is_some_and(|former| former != mark),
-            (None, Some(mark)) => {
-                self.layers.insert(number, mark.clone()).is_some_and(|former| former != mark)
-            }
-            (None, None) => {
-                self.empty.insert(number);
-                false
-            }
-        };
-        self.contradictions += u64::from(former);
     }
 }
 
@@ -823,8 +699,3 @@ const CLOCK_EVERY: Duration = Duration::from_millis(250);
 const TRANSPORT_CC_LINE: &str =
     "a=extmap:5 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";
 const REPAIR_EVERY: Duration = Duration::from_millis(10);
-/// What libwebrtc takes a round trip for that it does not know, and a turn of its clock.
-const ASK_AGAIN: Duration = Duration::from_millis(110);
-/// What has not come by then is not waited for: a browser asks for a key frame.
-const GIVE_UP: Duration = Duration::from_millis(800);
-const ASK_KEY_AGAIN: Duration = Duration::from_millis(300);

@@ -11,6 +11,7 @@ mod screen;
 mod shards;
 mod svc;
 mod voice;
+mod watched;
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 pub use broadcast::Broadcast;
-pub use client::{Client, ClientPlan, Watched};
+pub use client::{Client, ClientPlan};
 pub use mark::Mark;
 pub use network::{Delivery, Line, Network};
 pub use plain::{Frame, PlainContext, PlainTransport, check, message, read_message};
@@ -29,6 +30,7 @@ pub use screen::{Shown, freezes, switches};
 pub use shards::Shards;
 pub use svc::{LayerMark, LayeredFrame, LayeredSource, Scheme};
 pub use voice::{Heard, Report, Sound};
+pub use watched::Watched;
 
 use crate::id::{ParticipantId, PublicationId, RoomId};
 use crate::message::{Command, Event};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sim::client::Watched;
 use crate::sim::mark::Mark;
+use crate::sim::watched::Watched;
 
 /// A picture as it was shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
