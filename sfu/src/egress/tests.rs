@@ -52,6 +52,15 @@ enum Fate {
     Lost,
     Dropped,
     Twice,
+    /// Late by so much, and given another time if no later one was sent.
+    Retimed(usize),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Arrival {
+    Sent,
+    Retimed,
+    Dropped,
 }
 
 fn fates() -> impl Strategy<Value = Vec<Fate>> {
@@ -61,6 +70,7 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
         1 => Just(Fate::Lost),
         2 => Just(Fate::Dropped),
         1 => Just(Fate::Twice),
+        1 => (0usize..4).prop_map(Fate::Retimed),
     ];
     prop::collection::vec(fate, 1..400)
 }
@@ -75,31 +85,43 @@ proptest! {
         let mut all: BTreeMap<u64, (usize, u64)> = BTreeMap::new();
         let mut gaps = 0;
         for (index, (first, fates)) in sources.into_iter().enumerate() {
-            let mut arrivals: Vec<(usize, u64, bool)> = Vec::new();
+            let mut arrivals: Vec<(usize, u64, Arrival)> = Vec::new();
             for (at, fate) in fates.iter().enumerate() {
                 let (late, sequence) = (2 * at, first + at as u64);
                 match *fate {
                     // The first packet is the switch itself.
-                    _ if at == 0 => arrivals.push((late, sequence, false)),
-                    Fate::Sent => arrivals.push((late, sequence, false)),
-                    Fate::Late(by) => arrivals.push((late + 2 * by + 1, sequence, false)),
-                    Fate::Dropped => arrivals.push((late, sequence, true)),
-                    Fate::Twice => arrivals.extend([(late, sequence, false), (late + 1, sequence, false)]),
+                    _ if at == 0 => arrivals.push((late, sequence, Arrival::Sent)),
+                    Fate::Sent => arrivals.push((late, sequence, Arrival::Sent)),
+                    Fate::Late(by) => arrivals.push((late + 2 * by + 1, sequence, Arrival::Sent)),
+                    Fate::Retimed(by) => arrivals.push((late + 2 * by + 1, sequence, Arrival::Retimed)),
+                    Fate::Dropped => arrivals.push((late, sequence, Arrival::Dropped)),
+                    Fate::Twice => {
+                        arrivals.extend([(late, sequence, Arrival::Sent), (late + 1, sequence, Arrival::Sent)]);
+                    }
                     Fate::Lost => {}
                 }
             }
             arrivals.sort();
             munger.switch_to(first, 0, 0);
             let mut highest = first;
-            let mut oldest_skips = Vec::new();
+            let (mut skips, mut changes) = (Vec::new(), Vec::new());
             let mut sent = BTreeMap::new();
-            for &(_, sequence, drop) in &arrivals {
-                if drop {
+            for &(_, sequence, arrival) in &arrivals {
+                if arrival == Arrival::Dropped {
                     if sequence > highest {
-                        oldest_skips.push(sequence);
+                        skips.push(sequence);
+                        changes.push(sequence);
                     }
                     munger.skip(sequence);
-                } else if let Some(munged) = munger.forward(sequence, 0) {
+                    continue;
+                }
+                let retimed = arrival == Arrival::Retimed && sequence > highest;
+                if retimed {
+                    munger.retime(sequence, 0, sequence as u32);
+                    changes.push(sequence);
+                }
+                if let Some(munged) = munger.forward(sequence, 0) {
+                    prop_assert!(!retimed || munged.timestamp == sequence as u32);
                     if let Some(before) = sent.insert(sequence, munged.sequence) {
                         prop_assert_eq!(before, munged.sequence, "a duplicate keeps its number");
                     } else {
@@ -107,13 +129,13 @@ proptest! {
                     }
                     highest = highest.max(sequence);
                 } else {
-                    // Only what lies before one of the last 64 drops.
-                    let bound = oldest_skips.len().checked_sub(64).and_then(|at| at.checked_sub(1)).map(|at| oldest_skips[at]);
-                    prop_assert!(bound.is_some_and(|bound| sequence <= bound));
+                    // Only what lies before one of the last 64 changes.
+                    let bound = changes.iter().rev().skip(64).max();
+                    prop_assert!(bound.is_some_and(|&bound| sequence <= bound));
                 }
             }
             // Below the highest sent, what was neither sent nor dropped in time stays a gap.
-            gaps += (first..=highest).filter(|sequence| !sent.contains_key(sequence) && !oldest_skips.contains(sequence)).count();
+            gaps += (first..=highest).filter(|sequence| !sent.contains_key(sequence) && !skips.contains(sequence)).count();
         }
         let order: Vec<_> = all.values().collect();
         prop_assert!(order.is_sorted(), "order kept");
