@@ -11,6 +11,8 @@ pub struct Rung {
     pub height: u16,
     /// What it costs.
     pub bitrate: Bitrate,
+    /// The most that it cost of late, no less than it does.
+    pub highest: Bitrate,
 }
 
 /// One picture's claim on the line.
@@ -68,7 +70,17 @@ impl Claim<'_> {
 
     fn cost(&self, rung: usize) -> Bitrate {
         let bitrate = self.bitrate(rung).unwrap_or(Bitrate::ZERO);
-        if self.current.is_some_and(|current| rung <= current) { bitrate } else { bitrate * HEADROOM }
+        if self.keeps(rung) { bitrate } else { self.at_most(rung).max(bitrate * HEADROOM) }
+    }
+
+    /// What the line is to carry for a rung: for a new one the most that it took of late.
+    pub fn at_most(&self, rung: usize) -> Bitrate {
+        let reckoned = |reckoned: &Rung| if self.keeps(rung) { reckoned.bitrate } else { reckoned.highest };
+        self.ladder.get(rung).map_or(Bitrate::ZERO, reckoned)
+    }
+
+    fn keeps(&self, rung: usize) -> bool {
+        self.current.is_some_and(|current| rung <= current)
     }
 
     /// How much of the wished height a rung shows, so that the most deprived picture is raised first.
@@ -133,7 +145,7 @@ mod tests {
     const LADDER: [Rung; 3] = [rung(180, 150), rung(360, 500), rung(720, 1500)];
 
     const fn rung(height: u16, kbps: u64) -> Rung {
-        Rung { height, bitrate: Bitrate::kbps(kbps) }
+        Rung { height, bitrate: Bitrate::kbps(kbps), highest: Bitrate::kbps(kbps) }
     }
 
     fn claim(priority: u8, max_height: u16) -> Claim<'static> {
@@ -179,6 +191,16 @@ mod tests {
         assert_eq!(shared(9000, &[keeps(1, false)]), [Some(1)], "not yet");
         assert_eq!(shared(9000, &[Claim { may_rise: false, ..claim(0, 720) }]), [Some(0)]);
         assert_eq!(shared(9000, &[Claim { may_rise: false, may_resume: false, ..claim(0, 720) }]), [None]);
+    }
+
+    #[test]
+    fn what_is_new_must_fit_when_its_source_is_lively_again() {
+        let mut ladder = LADDER;
+        ladder[2].highest = Bitrate::kbps(2500);
+        let shows = |current| Claim { ladder: &ladder, current: Some(current), ..claim(0, 720) };
+        assert_eq!(shared(2490, &[shows(1)]), [Some(1)]);
+        assert_eq!(shared(2510, &[shows(1)]), [Some(2)]);
+        assert_eq!(shared(1550, &[shows(2)]), [Some(2)], "what is shown takes what it takes");
     }
 
     #[test]

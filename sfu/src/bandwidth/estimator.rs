@@ -294,6 +294,12 @@ impl BandwidthEstimator {
         self.prober.update(now, &situation);
     }
 
+    /// Whether the sources of what is sent take less than of late: then there are no probes for a while. `apart`, 0 to 1, is another for each viewer, so
+    /// that those behind one bottleneck do not probe together once that is over.
+    pub fn on_sources(&mut self, now: Instant, calm: bool, apart: f64) {
+        self.prober.on_sources(now, calm, apart);
+    }
+
     /// Does what is due: cuts the rate of a silent line, sees to the next probe.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.silence_due().is_some_and(|due| due <= now) {

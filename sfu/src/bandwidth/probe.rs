@@ -43,6 +43,9 @@ pub(super) struct Prober {
     before_drop: Option<Bitrate>,
     tried: Option<Bitrate>,
     normal_since: Option<Instant>,
+    /// What is sent takes less than of late, and so may what others send: what would be found until then is not there for long.
+    calm: bool,
+    calm_until: Option<Instant>,
     next_id: u32,
 }
 
@@ -72,6 +75,8 @@ impl Prober {
             before_drop: None,
             tried: None,
             normal_since: None,
+            calm: false,
+            calm_until: None,
             next_id: 1,
         }
     }
@@ -93,6 +98,15 @@ impl Prober {
     /// Is to see whether the line carries a rate that is believed of it, as soon as there may be a probe.
     pub(super) fn doubt(&mut self, rate: Bitrate) {
         self.doubted = Some(rate);
+    }
+
+    /// See [`BandwidthEstimator::on_sources`](crate::bandwidth::BandwidthEstimator::on_sources).
+    pub(super) fn on_sources(&mut self, now: Instant, calm: bool, apart: f64) {
+        if calm != self.calm {
+            self.calm_until =
+                Some(now + if calm { LONGEST_CALM } else { APART.mul_f64(apart.clamp(0.0, 1.0)) });
+        }
+        self.calm = calm;
     }
 
     /// A probe showed what the line carries, and the rate went there or was there.
@@ -147,6 +161,9 @@ impl Prober {
         }
         let mut at =
             self.normal_since? + if self.before_drop.is_some() { CALM_AFTER_DROP } else { Duration::ZERO };
+        if let Some(until) = self.calm_until {
+            at = at.max(until);
+        }
         if let Some(decreased_at) = situation.decreased_at {
             at = at.max(decreased_at + CALM);
         }
@@ -203,6 +220,10 @@ const AFTER_DROP: f64 = 0.85;
 const CALM_AFTER_DROP: Duration = Duration::from_secs(2);
 /// After a decrease.
 const CALM: Duration = Duration::from_secs(1);
+/// A source that takes less for longer will go on so.
+const LONGEST_CALM: Duration = Duration::from_secs(3);
+/// Those who waited for the same probe one after the other.
+const APART: Duration = Duration::from_millis(600);
 const RISE_PAUSE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(3);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(4);
@@ -217,3 +238,34 @@ const BETWEEN: Duration = Duration::from_millis(20);
 const MIN_BYTES: usize = 4000;
 const MIN_PACKETS: usize = 5;
 const MAX_PENDING: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+    fn while_its_sources_are_calm_a_line_is_not_probed_but_not_for_ever() {
+        let origin = Instant::now();
+        let at = |ms: u64| origin + Duration::from_millis(ms);
+        let estimate = Bitrate::kbps(600);
+        let situation =
+            Situation { estimate, normal: true, decreased_at: None, steady: estimate, heard: true };
+        let next = |calm: &[(u64, bool)]| {
+            let mut prober = Prober::new(origin);
+            prober.set_demand(Bitrate::kbps(2000), &situation);
+            while prober.poll(at(0)).is_some() || prober.poll(at(1000)).is_some() {}
+            prober.update(at(1000), &situation);
+            calm.iter().for_each(|&(ms, calm)| prober.on_sources(at(ms), calm, 0.5));
+            prober.next_at(&situation)
+        };
+        assert_eq!(next(&[]), Some(at(5000)), "four seconds after the last that found nothing");
+        assert_eq!(next(&[(4000, true), (4500, true)]), Some(at(7000)));
+        assert_eq!(
+            next(&[(4000, true), (6000, false), (6100, false)]),
+            Some(at(6300)),
+            "the viewer's own time later"
+        );
+        assert_eq!(next(&[(1000, true), (2000, false)]), Some(at(5000)));
+    }
+}

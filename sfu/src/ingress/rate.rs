@@ -15,6 +15,8 @@ pub struct RateMeter {
     /// The first one since the last silence.
     since: u64,
     last: Bitrate,
+    /// The highest that was of late.
+    high: Bitrate,
 }
 
 impl RateMeter {
@@ -32,6 +34,11 @@ impl RateMeter {
     /// Bits per second, with a key frame spread over some seconds.
     pub fn rate(&self) -> Bitrate {
         self.last
+    }
+
+    /// The highest that this was in the last seconds: who is calm just now need not be for long.
+    pub fn highest(&self) -> Bitrate {
+        self.high.max(self.last)
     }
 
     /// The same, and nothing once nothing has come for a second.
@@ -60,6 +67,10 @@ impl RateMeter {
             } else if filled >= TELLING {
                 self.last = self.last * (1.0 - WEIGHT) + now * WEIGHT;
             }
+            if self.at - self.since >= SETTLED {
+                let forgotten = FORGOTTEN * passed as f64;
+                self.high = self.last.max(self.high * (1.0 - forgotten) + self.last * forgotten);
+            }
         } else {
             // It begins anew after a silence, with a key frame; what was known holds until it is known better.
             self.buckets = [0; BUCKETS];
@@ -77,10 +88,34 @@ const BUCKET: Duration = Duration::from_millis(125);
 const WEIGHT: f64 = 0.25;
 /// Less than half a second says nothing that was not known.
 const TELLING: u64 = 4;
+/// The key frame it began with is spread out by then.
+const SETTLED: u64 = 16;
+/// Of what it was higher, in an eighth of a second: two thirds in five seconds.
+const FORGOTTEN: f64 = 0.025;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+    fn what_it_was_is_remembered_for_seconds_but_not_how_it_began() {
+        let origin = Instant::now();
+        let mut meter = RateMeter::default();
+        let mut send = |from_ms: u64, to_ms: u64, bytes: usize| {
+            for ms in (from_ms..to_ms).step_by(5) {
+                meter.on_packet(origin + Duration::from_millis(ms), bytes);
+            }
+            meter.highest().as_bps() / 1000
+        };
+        send(0, 100, 5_000);
+        let begun = send(100, 4_000, 500);
+        assert!((780..=1000).contains(&begun), "{begun}, not the 8000 of its first key frame");
+        let calm = send(4_000, 5_200, 250);
+        assert!((700..=900).contains(&calm), "{calm} after a second");
+        let later = send(5_200, 20_000, 250);
+        assert!((390..=440).contains(&later), "{later} after a quarter of a minute");
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]

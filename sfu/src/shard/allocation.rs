@@ -60,7 +60,7 @@ impl<T: Transport> Shard<T> {
         let sound = self.sound(now, index);
         let mut claims: Vec<Claim<'_>> = candidates.iter().map(Candidate::claim).collect();
         let demand: Bitrate =
-            claims.iter().filter_map(|claim| Some(claim.ladder[claim.ceiling()?].bitrate)).sum();
+            claims.iter().filter_map(|claim| Some(claim.ladder[claim.ceiling()?].highest)).sum();
         let least: Bitrate = claims.iter().filter_map(|claim| Some(claim.ladder.first()?.bitrate)).sum();
         let shown: Bitrate =
             claims.iter().filter_map(|claim| Some(claim.ladder.get(claim.current?)?.bitrate)).sum();
@@ -88,7 +88,8 @@ impl<T: Transport> Shard<T> {
             budget = budget.max(first.map_or(Bitrate::ZERO, |rung| rung.bitrate * NEW_COSTS_MORE));
         }
         let mut given = share(budget, &claims);
-        let cost: Bitrate = claims.iter().zip(&given).filter_map(|(claim, &rung)| claim.bitrate(rung?)).sum();
+        let cost: Bitrate =
+            claims.iter().zip(&given).filter_map(|(claim, &rung)| Some(claim.at_most(rung?))).sum();
         if known && rises(&claims, &given) && !downlink.carries(now, cost + sound) {
             claims.iter_mut().for_each(|claim| claim.may_rise = false);
             given = share(budget, &claims);
@@ -124,6 +125,24 @@ impl<T: Transport> Shard<T> {
     pub(super) fn review(&mut self, now: Instant, index: usize, at_tick: bool) {
         if self.participants[index].downlink.is_to_review(now, at_tick) {
             self.allocate(now, index, None);
+        }
+    }
+
+    /// Notes whether what a participant is shown takes clearly less just now than of late.
+    pub(super) fn note_calm(&mut self, now: Instant, index: usize) {
+        let participant = &self.participants[index];
+        let pace = |slot: &crate::shard::slot::Slot| {
+            let source = slot.source.filter(|_| slot.kind == Kind::Video)?;
+            let owner = self.participants.get(source.participant)?;
+            let published = owner.publication(source.publication)?;
+            owner.publications[published].pace(slot.allotment.target?.encoding)
+        };
+        let add = |all: (Bitrate, Bitrate), one: (Bitrate, Bitrate)| (all.0 + one.0, all.1 + one.1);
+        let (present, highest) =
+            participant.slots.iter().filter_map(pace).fold((Bitrate::ZERO, Bitrate::ZERO), add);
+        let apart = apart(participant.id, 0);
+        if let Some(estimator) = self.participants[index].downlink.estimator() {
+            estimator.on_sources(now, present < highest * CALM, apart);
         }
     }
 
@@ -363,7 +382,16 @@ fn keep_shown(now: Instant, publication: &PublicationState, target: Target, ladd
     let all = rates.bitrate_up_to(now, whole.target.layer).as_bps() as f64;
     if fps >= STILL_FLUENT && all > 0.0 {
         let share = rates.bitrate_up_to(now, target.layer).as_bps() as f64 / all;
-        ladder.insert(at, LayerChoice { target, fps, bitrate: whole.bitrate * share, ..whole });
+        ladder.insert(
+            at,
+            LayerChoice {
+                target,
+                fps,
+                bitrate: whole.bitrate * share,
+                highest: whole.highest * share,
+                ..whole
+            },
+        );
     }
 }
 
@@ -381,8 +409,10 @@ fn rises(claims: &[Claim<'_>], given: &[Option<usize>]) -> bool {
     })
 }
 
+/// Of the most that sources took of late: they are lively again, as far as an average tells.
+const CALM: f64 = 0.85;
 /// Pictures a second: what is shown may have a few less than what is chosen anew.
-const STILL_FLUENT: u16 = 9;
+const STILL_FLUENT: u16 = 6;
 /// The golden ratio and the square root of 2, less 1, in 2⁶⁴ths.
 const APART: (u64, u64) = (0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c908);
 /// More than the allocator's headroom.

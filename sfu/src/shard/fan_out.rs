@@ -304,6 +304,7 @@ impl<T: Transport> Shard<T> {
         if told {
             self.hold_back(now, index);
         }
+        self.note_calm(now, index);
         if turned {
             self.allocate(now, index, None);
         } else {

@@ -170,7 +170,13 @@ mod tests {
 
     fn choice(encoding: u8, temporal: u8, height: u16, fps: u16) -> LayerChoice {
         let layer = Layer { spatial: 0, temporal };
-        LayerChoice { target: Target { encoding, layer }, height, fps, bitrate: Bitrate::ZERO }
+        LayerChoice {
+            target: Target { encoding, layer },
+            height,
+            fps,
+            bitrate: Bitrate::ZERO,
+            highest: Bitrate::ZERO,
+        }
     }
 
     #[test]

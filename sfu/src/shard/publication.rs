@@ -102,11 +102,13 @@ pub(super) struct LayerChoice {
     pub(super) fps: u16,
     /// Of the last seconds it was sent, with all layers below.
     pub(super) bitrate: Bitrate,
+    /// The most that this was of late.
+    pub(super) highest: Bitrate,
 }
 
 impl LayerChoice {
     pub(super) fn rung(&self) -> Rung {
-        Rung { height: self.height, bitrate: self.bitrate }
+        Rung { height: self.height, bitrate: self.bitrate, highest: self.highest }
     }
 }
 
@@ -291,6 +293,7 @@ impl PublicationState {
         {
             choice.height = height.saturating_mul(2_u16.saturating_pow(steps));
             choice.bitrate = rate * STEP_COSTS.powi(steps as i32);
+            choice.highest = choice.bitrate;
         }
         choice
     }
@@ -323,6 +326,11 @@ impl PublicationState {
             .filter(|encoding| encoding.is_sending(now))
             .map(|encoding| encoding.rate.rate())
             .sum()
+    }
+
+    /// What one encoding takes now, and the most that this was of late.
+    pub(super) fn pace(&self, encoding: u8) -> Option<(Bitrate, Bitrate)> {
+        self.encoding(encoding).map(|encoding| (encoding.rate.rate(), encoding.rate.highest()))
     }
 
     /// The first encoding that sends: what a recording takes.
@@ -411,6 +419,7 @@ impl Encoding {
                     height: layer.height.unwrap_or(0),
                     fps: self.rates.pictures_per_second(now, temporal),
                     bitrate: self.rate.rate() * share,
+                    highest: self.rate.highest() * share,
                 });
             }
         }
@@ -424,6 +433,7 @@ impl Encoding {
             height: self.height().unwrap_or(0),
             fps: u16::MAX,
             bitrate: self.rate.rate(),
+            highest: self.rate.highest(),
         }
     }
 
