@@ -468,8 +468,9 @@ mod tests {
             first in 65_536u64..1 << 33,
             steps in prop::collection::vec((prop_oneof![20 => 1i64..2, 2 => 2i64..40, 2 => -40i64..0, 1 => 1i64..5000], 0u64..20), 1..1500),
         ) {
-            let (mut now, mut history, mut all) = (origin(), SentHistory::default(), BTreeMap::new());
-            let mut highest = first;
+            let (mut now, mut history) = (origin(), SentHistory::default());
+            history.on_sent(now, sent(first), 100);
+            let (mut highest, mut all) = (first, BTreeMap::from([(first, now)]));
             for (on, ms) in steps {
                 now += Duration::from_millis(ms);
                 let sequence = highest.saturating_add_signed(on);
