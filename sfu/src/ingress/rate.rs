@@ -36,17 +36,7 @@ impl RateMeter {
         self.last
     }
 
-    /// That of the last three eighths of a second, as far as that is known.
-    pub fn latest(&self) -> Bitrate {
-        if self.at - self.since < LATEST {
-            return self.last;
-        }
-        let bytes =
-            (1..=LATEST).map(|back| self.buckets[((self.at - back) % BUCKETS as u64) as usize] as usize);
-        Bitrate::of(bytes.sum(), BUCKET * LATEST as u32)
-    }
-
-    /// The highest that [`rate`](Self::rate) was in the last seconds: who is calm just now need not be for long.
+    /// The highest that this was in the last seconds: who is calm just now need not be for long.
     pub fn highest(&self) -> Bitrate {
         self.high.max(self.last)
     }
@@ -98,7 +88,6 @@ const BUCKET: Duration = Duration::from_millis(125);
 const WEIGHT: f64 = 0.25;
 /// Less than half a second says nothing that was not known.
 const TELLING: u64 = 4;
-const LATEST: u64 = 3;
 /// The key frame it began with is spread out by then.
 const SETTLED: u64 = 16;
 /// Of what it was higher, in an eighth of a second: two thirds in five seconds.
@@ -126,18 +115,6 @@ mod tests {
         assert!((700..=900).contains(&calm), "{calm} after a second");
         let later = send(5_200, 20_000, 250);
         assert!((390..=440).contains(&later), "{later} after a quarter of a minute");
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
-    fn half_a_second_after_a_source_became_calm_its_latest_rate_says_so() {
-        let origin = Instant::now();
-        let mut meter = RateMeter::default();
-        for ms in (0..4_500).step_by(5) {
-            meter.on_packet(origin + Duration::from_millis(ms), if ms < 4_000 { 500 } else { 250 });
-        }
-        assert_eq!(meter.latest(), Bitrate::kbps(400));
-        assert!(meter.rate() > Bitrate::kbps(600), "the usual one follows later");
     }
 
     #[test]

@@ -11,8 +11,7 @@ use crate::id::{ParticipantId, PublicationId};
 use crate::message::Event;
 use crate::shard::Shard;
 use crate::shard::mirror::Crossing;
-use crate::shard::publication::{LayerChoice, Pace, PublicationState};
-use crate::shard::slot::Slot;
+use crate::shard::publication::{LayerChoice, PublicationState};
 use crate::transport::Transport;
 
 /// One picture's part in a decision.
@@ -132,22 +131,18 @@ impl<T: Transport> Shard<T> {
     /// Notes whether what a participant is shown takes clearly less just now than of late.
     pub(super) fn note_calm(&mut self, now: Instant, index: usize) {
         let participant = &self.participants[index];
-        let pace = |slot: &Slot| {
+        let pace = |slot: &crate::shard::slot::Slot| {
             let source = slot.source.filter(|_| slot.kind == Kind::Video)?;
             let owner = self.participants.get(source.participant)?;
             let published = owner.publication(source.publication)?;
             owner.publications[published].pace(slot.allotment.target?.encoding)
         };
-        let add = |all: Pace, one: Pace| Pace {
-            latest: all.latest + one.latest,
-            usual: all.usual + one.usual,
-            highest: all.highest + one.highest,
-        };
-        let pace = participant.slots.iter().filter_map(pace).fold(Pace::default(), add);
-        let calm = pace.usual < pace.highest * CALM || pace.latest < pace.highest * SUDDENLY_CALM;
+        let add = |all: (Bitrate, Bitrate), one: (Bitrate, Bitrate)| (all.0 + one.0, all.1 + one.1);
+        let (present, highest) =
+            participant.slots.iter().filter_map(pace).fold((Bitrate::ZERO, Bitrate::ZERO), add);
         let apart = apart(participant.id, 0);
         if let Some(estimator) = self.participants[index].downlink.estimator() {
-            estimator.on_sources(now, calm, apart);
+            estimator.on_sources(now, present < highest * CALM, apart);
         }
     }
 
@@ -416,8 +411,6 @@ fn rises(claims: &[Claim<'_>], given: &[Option<usize>]) -> bool {
 
 /// Of the most that sources took of late: they are lively again, as far as an average tells.
 const CALM: f64 = 0.85;
-/// The same of the last three eighths of a second, which may differ from the average by a picture or two.
-const SUDDENLY_CALM: f64 = 0.7;
 /// Pictures a second: what is shown may have a few less than what is chosen anew.
 const STILL_FLUENT: u16 = 6;
 /// The golden ratio and the square root of 2, less 1, in 2⁶⁴ths.

@@ -106,17 +106,6 @@ pub(super) struct LayerChoice {
     pub(super) highest: Bitrate,
 }
 
-/// How much comes of an encoding.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
-    /// In the last third of a second or so.
-    pub(super) latest: Bitrate,
-    /// In the last second or two.
-    pub(super) usual: Bitrate,
-    /// The most that this was of late.
-    pub(super) highest: Bitrate,
-}
-
 impl LayerChoice {
     pub(super) fn rung(&self) -> Rung {
         Rung { height: self.height, bitrate: self.bitrate, highest: self.highest }
@@ -339,10 +328,9 @@ impl PublicationState {
             .sum()
     }
 
-    /// How much one encoding takes.
-    pub(super) fn pace(&self, encoding: u8) -> Option<Pace> {
-        let rate = &self.encoding(encoding)?.rate;
-        Some(Pace { latest: rate.latest(), usual: rate.rate(), highest: rate.highest() })
+    /// What one encoding takes now, and the most that this was of late.
+    pub(super) fn pace(&self, encoding: u8) -> Option<(Bitrate, Bitrate)> {
+        self.encoding(encoding).map(|encoding| (encoding.rate.rate(), encoding.rate.highest()))
     }
 
     /// The first encoding that sends: what a recording takes.
