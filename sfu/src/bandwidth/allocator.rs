@@ -26,8 +26,8 @@ pub struct Claim<'a> {
     pub ladder: &'a [Rung],
     /// The rung given last: what is kept costs less than what is new.
     pub current: Option<usize>,
-    /// Whether a larger picture than `current` may be given: not soon after a smaller one had to be. More pictures a second may at any time.
-    pub may_rise: bool,
+    /// No larger picture than so high is given, unless `current` is: `u16::MAX` where nothing holds it back. More pictures a second may be at any time.
+    pub rises_to: u16,
     /// Whether a pause may end, with the least there is: a little sooner, since nothing is worse.
     pub may_resume: bool,
 }
@@ -45,17 +45,12 @@ impl Claim<'_> {
     /// The best rung that may be given now.
     fn limit(&self) -> Option<usize> {
         let ceiling = self.ceiling()?;
-        match self.current {
-            Some(current) if !self.may_rise => Some(ceiling.min(self.last_as_high_as(current))),
-            None if !self.may_rise => self.may_resume.then_some(0),
-            _ => Some(ceiling),
+        if self.current.is_none() && self.rises_to == 0 {
+            return self.may_resume.then_some(0);
         }
-    }
-
-    /// The best rung no higher than another.
-    fn last_as_high_as(&self, rung: usize) -> usize {
-        let height = self.height(rung);
-        self.ladder.iter().rposition(|better| better.height <= height).unwrap_or(rung)
+        let shown = self.current.map_or(0, |current| self.height(current));
+        let held = self.ladder.iter().rposition(|rung| rung.height <= self.rises_to.max(shown));
+        Some(ceiling.min(held.unwrap_or(0)))
     }
 
     /// What a rung costs; `None` if there is no such.
@@ -149,7 +144,7 @@ mod tests {
     }
 
     fn claim(priority: u8, max_height: u16) -> Claim<'static> {
-        Claim { priority, max_height, ladder: &LADDER, current: None, may_rise: true, may_resume: true }
+        Claim { priority, max_height, ladder: &LADDER, current: None, rises_to: u16::MAX, may_resume: true }
     }
 
     fn shared(kbps: u64, claims: &[Claim<'_>]) -> Vec<Option<usize>> {
@@ -183,14 +178,18 @@ mod tests {
 
     #[test]
     fn what_is_kept_costs_less_than_what_is_new() {
-        let keeps = |current, may_rise| Claim { current: Some(current), may_rise, ..claim(0, 720) };
-        assert_eq!(shared(1790, &[keeps(1, true)]), [Some(1)], "1500 does not fit with room to spare");
-        assert_eq!(shared(1810, &[keeps(1, true)]), [Some(2)]);
-        assert_eq!(shared(1550, &[keeps(2, true)]), [Some(2)]);
-        assert_eq!(shared(1450, &[keeps(2, true)]), [Some(1)]);
-        assert_eq!(shared(9000, &[keeps(1, false)]), [Some(1)], "not yet");
-        assert_eq!(shared(9000, &[Claim { may_rise: false, ..claim(0, 720) }]), [Some(0)]);
-        assert_eq!(shared(9000, &[Claim { may_rise: false, may_resume: false, ..claim(0, 720) }]), [None]);
+        let keeps = |current, rises_to| Claim { current: Some(current), rises_to, ..claim(0, 720) };
+        assert_eq!(shared(1790, &[keeps(1, u16::MAX)]), [Some(1)], "1500 does not fit with room to spare");
+        assert_eq!(shared(1810, &[keeps(1, u16::MAX)]), [Some(2)]);
+        assert_eq!(shared(1550, &[keeps(2, u16::MAX)]), [Some(2)]);
+        assert_eq!(shared(1450, &[keeps(2, u16::MAX)]), [Some(1)]);
+        assert_eq!(shared(9000, &[keeps(1, 0)]), [Some(1)], "not yet");
+        assert_eq!(shared(9000, &[keeps(0, 719)]), [Some(1)], "and no larger than so");
+        assert_eq!(shared(9000, &[keeps(0, 359)]), [Some(0)]);
+        assert_eq!(shared(9000, &[keeps(2, 359)]), [Some(2)], "what is shown may go on");
+        assert_eq!(shared(9000, &[Claim { rises_to: 0, ..claim(0, 720) }]), [Some(0)]);
+        assert_eq!(shared(9000, &[Claim { rises_to: 0, may_resume: false, ..claim(0, 720) }]), [None]);
+        assert_eq!(shared(9000, &[Claim { rises_to: 179, may_resume: false, ..claim(0, 720) }]), [Some(0)]);
     }
 
     #[test]
@@ -206,7 +205,7 @@ mod tests {
     #[test]
     fn a_picture_held_small_still_moves_as_well_as_it_can() {
         let ladder = [rung(180, 60), rung(180, 100), rung(180, 150), rung(360, 500)];
-        let held = Claim { ladder: &ladder, current: Some(0), may_rise: false, ..claim(0, 360) };
+        let held = Claim { ladder: &ladder, current: Some(0), rises_to: 0, ..claim(0, 360) };
         assert_eq!(shared(900, &[held]), [Some(2)]);
         assert_eq!(shared(125, &[held]), [Some(1)]);
     }
@@ -227,18 +226,18 @@ mod tests {
     proptest! {
         #[test]
         fn the_budget_is_kept_and_no_rung_is_out_of_reach(
-            ladders in prop::collection::vec((ladders(), 0u8..4, 1u16..2000, prop::option::of(0usize..8), any::<bool>()), 0..12),
+            ladders in prop::collection::vec((ladders(), 0u8..4, 1u16..2000, prop::option::of(0usize..8), 0u16..2000), 0..12),
             kbps in 0u64..20_000,
         ) {
             let claims: Vec<Claim<'_>> = ladders
                 .iter()
-                .map(|(ladder, priority, max_height, current, may_rise)| Claim {
+                .map(|(ladder, priority, max_height, current, rises_to)| Claim {
                     priority: *priority,
                     max_height: *max_height,
                     ladder,
                     current: current.filter(|&at| at < ladder.len()),
-                    may_rise: *may_rise,
-                    may_resume: *may_rise,
+                    rises_to: *rises_to,
+                    may_resume: *rises_to > 1000,
                 })
                 .collect();
             let given = share(Bitrate::kbps(kbps), &claims);
@@ -252,8 +251,10 @@ mod tests {
             }
             for (claim, given) in claims.iter().zip(&given) {
                 prop_assert!(*given <= claim.ceiling());
-                if let Some(given) = *given && !claim.may_rise {
-                    prop_assert!(claim.current.is_some_and(|current| claim.ladder[given].height <= claim.ladder[current].height));
+                // A picture that begins anew begins with the least there is, however high.
+                if let Some(given) = *given && (given > 0 || claim.current.is_some()) {
+                    let shown = claim.current.map_or(0, |current| claim.ladder[current].height);
+                    prop_assert!(claim.ladder[given].height <= claim.rises_to.max(shown));
                 }
             }
         }

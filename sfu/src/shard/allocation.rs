@@ -25,7 +25,7 @@ struct Candidate {
     ladder: Vec<LayerChoice>,
     rungs: Vec<Rung>,
     current: Option<usize>,
-    may_rise: bool,
+    rises_to: u16,
     may_resume: bool,
     paused_since: Option<Instant>,
 }
@@ -91,7 +91,7 @@ impl<T: Transport> Shard<T> {
         let cost: Bitrate =
             claims.iter().zip(&given).filter_map(|(claim, &rung)| Some(claim.at_most(rung?))).sum();
         if known && rises(&claims, &given) && !downlink.carries(now, cost + sound) {
-            claims.iter_mut().for_each(|claim| claim.may_rise = false);
+            claims.iter_mut().for_each(|claim| claim.rises_to = 0);
             given = share(budget, &claims);
         }
         let ceilings: Vec<_> = claims.iter().map(Claim::ceiling).collect();
@@ -261,7 +261,7 @@ impl<T: Transport> Shard<T> {
                 priority: picture.priority,
                 rungs: ladder.iter().map(LayerChoice::rung).collect(),
                 current: ladder.iter().position(|choice| Some(choice.target) == allotment.target),
-                may_rise: allotment.restraint.may_rise(now, apart(participant.id, at)),
+                rises_to: allotment.restraint.rises_to(now, apart(participant.id, at)),
                 may_resume: allotment.restraint.may_resume(now),
                 paused_since: allotment.paused_since,
                 ladder,
@@ -306,7 +306,7 @@ impl<T: Transport> Shard<T> {
         let height = |rung: Option<usize>| rung.and_then(|rung| Some(candidate.ladder.get(rung)?.height));
         let falls = line.back && height(given) < height(candidate.current);
         if falls || line.back && paused && news {
-            slot.allotment.restraint.on_fall(now);
+            slot.allotment.restraint.on_fall(now, height(candidate.current).unwrap_or(0));
         }
         let encoding = |target: Option<Target>| target.map(|target| target.encoding);
         if falls && line.clogged && encoding(slot.selector.current()) != encoding(shown) {
@@ -425,7 +425,7 @@ impl Candidate {
             max_height: self.max_height,
             ladder: &self.rungs,
             current: self.current,
-            may_rise: self.may_rise,
+            rises_to: self.rises_to,
             may_resume: self.may_resume,
         }
     }

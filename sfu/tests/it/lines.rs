@@ -446,6 +446,29 @@ fn two_viewers_of_a_picture_that_is_calm_at_times_share_a_bottleneck() {
     assert!(kept >= 15, "{kept} of {seeds} as promised");
 }
 
+/// The largest picture was too much several times, and waits the longer; the middle one never was.
+#[test]
+fn what_was_not_too_much_is_back_soon_after_a_line_narrowed_time_and_again() {
+    for seed in SEEDS {
+        let mut world = World::new(seed);
+        world.join_natural(&[720, 360, 180], 0, Line::default());
+        let viewer = world.join_natural(&[], 1, narrow(seed, 5_000));
+        let mut wide = world.now;
+        for _ in 0..4 {
+            world.run_for(seconds(32));
+            world.set_lines(viewer, narrow(seed, 300));
+            world.run_for(seconds(3));
+            world.set_lines(viewer, narrow(seed, 5_000));
+            wide = world.now;
+        }
+        world.run_for(seconds(8));
+        let pictures = since(&shown(&world, viewer), wide);
+        assert_eq!(pictures.first().map(|first| first.mark.encoding), Some(2), "seed {seed}: it fell");
+        let back = pictures.iter().find(|picture| picture.mark.encoding < 2).map(|picture| picture.at - wide);
+        assert!(back.is_some_and(|back| back <= seconds(5)), "seed {seed}: {back:?}");
+    }
+}
+
 /// With every hiccup of its camera the lower layers of the largest encoding have too few pictures to be chosen anew: who shows them keeps them.
 #[test]
 fn a_hiccup_of_the_camera_moves_nobody() {

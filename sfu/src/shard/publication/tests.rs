@@ -53,8 +53,14 @@ fn target(spatial: u8, temporal: u8) -> Target {
 fn best(publication: &PublicationState, now: Instant, max_height: u16) -> Target {
     let ladder = publication.ladder(now);
     let rungs: Vec<Rung> = ladder.iter().map(LayerChoice::rung).collect();
-    let claim =
-        Claim { priority: 0, max_height, ladder: &rungs, current: None, may_rise: true, may_resume: true };
+    let claim = Claim {
+        priority: 0,
+        max_height,
+        ladder: &rungs,
+        current: None,
+        rises_to: u16::MAX,
+        may_resume: true,
+    };
     ladder[claim.ceiling().unwrap()].target
 }
 

@@ -31,15 +31,17 @@ export async function publish({ token, width, height, sampleMs }) {
     const size = 30 + ((blob * 7919) % 90);
     paint.fillRect((blob * 104729) % texture.width, (blob * 15485863) % texture.height, size, size);
   }
-  // Always as fast, so that every second takes as many bits.
+  const [track] = canvas.captureStream(0).getVideoTracks();
+  // Always as fast, so that every second takes as many bits. A picture is captured when it is painted: a capture with a clock of its own, of 33.3 ms, left
+  // out every other one for a second of every three.
   const swing = (way, most) => most - Math.abs((way % (2 * most)) - most);
   setInterval(() => {
     const time = performance.now() / 1000;
     context.drawImage(texture, -swing(time * 70, texture.width - width), -swing(time * 50, texture.height - height));
     context.fillStyle = 'white';
     context.fillRect(((time % 3) / 3) * width, height / 2, 40, 40);
+    track.requestFrame();
   }, 33);
-  const [track] = canvas.captureStream(30).getVideoTracks();
   document.body.replaceChildren(canvas);
 
   const room = await join({ token, name: 'publisher' });
