@@ -94,8 +94,8 @@ export const SCENARIOS = [
   },
   {
     name: 'shared-bottleneck',
-    // 1.0, 0.65 and 0.33 Mbit/s are the full picture, the same at half the frames, and the next smaller one. Of 2 Mbit/s the first and the second fill
-    // 82 %, at 0.96 by Jain's index. Of 1.6 all that fits without a queue is the first and the third, at 0.80, or twice the second.
+    // 1.0, 0.62 and 0.33 Mbit/s are the full picture, the same at half the frames, and the next smaller one. Shared evenly, by twice the second, 2 Mbit/s
+    // are 62 % full; the first and the second fill 82 %, at 0.95 by Jain's index. Both are good answers.
     title: 'Two watchers share 2 Mbit/s, a queue of 300 ms',
     async play(stage) {
       const line = await stage.line('delay=10', { shared: true });
@@ -109,7 +109,7 @@ export const SCENARIOS = [
       return [
         atLeast('fairness between the two (Jain)', fairness(shares), '', 0.8),
         atMost('queue p95', queueP95(line.reports, span), 'ms', 150),
-        atLeast('utilisation', rateDown(line.reports, span) / 20_000, '%', 70),
+        atLeast('utilisation', rateDown(line.reports, span) / 20_000, '%', 60),
         atMost('longest time without a frame, of both', Math.max(...watchers.map(({ seen }) => longestGap(seen.frames, span))), 'ms', 500),
       ];
     },
