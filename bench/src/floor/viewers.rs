@@ -17,6 +17,7 @@ pub(super) struct Viewers {
     viewers: Vec<Viewer>,
     /// As long as the longest burst so far.
     buffer: Vec<u8>,
+    /// Packets; each has a nonce of its own.
     sealed: u64,
 }
 
@@ -63,6 +64,7 @@ impl Viewers {
     /// Sends that burst to each; how many packets that were.
     pub(super) fn send(&mut self, burst: Burst) -> Result<usize> {
         let at_once = burst.octets * self.max_segments();
+        let mut sent = 0;
         for viewer in &self.viewers {
             for contents in packets(&mut self.buffer, burst).chunks(at_once) {
                 let segment_size = (contents.len() > burst.octets).then_some(burst.octets);
@@ -71,24 +73,27 @@ impl Viewers {
                 self.state
                     .try_send(UdpSockRef::from(&self.socket), &transmit)
                     .context("a send on loopback")?;
+                sent += contents.len() / burst.octets;
             }
         }
-        Ok(burst.packets * self.viewers.len())
+        Ok(sent)
     }
 
     /// Seals that burst for each; how many packets that were.
     pub(super) fn seal(&mut self, burst: Burst) -> Result<usize> {
+        let mut sealed = 0;
         for viewer in &mut self.viewers {
             for packet in packets(&mut self.buffer, burst).chunks_exact_mut(burst.octets) {
-                self.sealed += 1;
+                sealed += 1;
                 let mut nonce = [0; 12];
-                nonce[4..].copy_from_slice(&self.sealed.to_be_bytes());
+                nonce[4..].copy_from_slice(&(self.sealed + sealed).to_be_bytes());
                 let (header, rest) = packet.split_at_mut(HEADER);
                 let (payload, tag) = rest.split_at_mut(rest.len() - TAG);
                 viewer.cipher.seal_in_place(&nonce, header, payload, tag)?;
             }
         }
-        Ok(burst.packets * self.viewers.len())
+        self.sealed += sealed;
+        Ok(sealed as usize)
     }
 }
 
