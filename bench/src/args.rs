@@ -34,6 +34,8 @@ pub enum Command {
     Attack(AttackArgs),
     /// A UDP relay in front of a media port that delays, loses and reorders.
     Link(LinkArgs),
+    /// What this machine itself charges now for sending and sealing a packet, whatever server there is.
+    Floor(FloorArgs),
 }
 
 /// What `fanout` runs.
@@ -296,6 +298,23 @@ pub struct LinkArgs {
     pub allow_remote: bool,
 }
 
+/// What `floor` measures. It sends to sockets of its own on this machine.
+#[derive(Clone, Debug, Args)]
+pub struct FloorArgs {
+    /// Sockets that are sent to in turn.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub viewers: u16,
+    /// Seconds that each of four steps is measured.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10))]
+    pub duration: u64,
+    /// Writes one JSON object, in place of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// Writes rows of a Markdown table, each beginning with this name, in place of the table.
+    #[arg(long, value_name = "NAME", conflicts_with = "json")]
+    pub rows: Option<String>,
+}
+
 /// A server's address, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -429,6 +448,10 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 
 fn parse_ms(text: &str) -> Result<f64, String> {
     parse_within(text, 0.0..=60_000.0)
+}
+
+pub(crate) fn parse_price(text: &str) -> Result<f64, String> {
+    parse_within(text, 0.01..=1000.0)
 }
 
 fn parse_within(text: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64, String> {

@@ -14,6 +14,7 @@
 //! | [`ramp`] | the search for the saturation point |
 //! | [`events`] | whether all members of a room are told the same |
 //! | [`measure`], [`findings`], [`report`], [`html`] | what it cost, what it comes to, and how it looks |
+//! | [`floor`] | what the machine itself charges for sending and sealing |
 //! | [`attack`] | attacks while an honest call runs |
 //! | [`link`], [`relay`], [`links`] | an emulated network, pure, as a UDP relay, and before each media address of a run |
 
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod connection;
 pub mod events;
 pub mod findings;
+pub mod floor;
 pub mod flow;
 pub mod html;
 pub mod link;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use simmer_bench::args::{AttackArgs, Cli, Command, LinkArgs, PlayArgs, RampArgs};
+use simmer_bench::args::{AttackArgs, Cli, Command, FloorArgs, LinkArgs, PlayArgs, RampArgs};
 use simmer_bench::attack;
+use simmer_bench::floor::Floor;
 use simmer_bench::load;
 use simmer_bench::options::RunOptions;
 use simmer_bench::ramp;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Ramp(args) => climb(args),
         Command::Attack(args) => run_attack(&args),
         Command::Link(args) => run_link(&args).map(|()| true),
+        Command::Floor(args) => tell_floor(&args).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -53,14 +55,15 @@ fn run(args: PlayArgs) -> Result<bool> {
 /// Whether every objective is met.
 #[allow(clippy::print_stdout, reason = "the report is the program's output")]
 fn play(scenario: Scenario, options: RunOptions) -> Result<bool> {
-    let (json, rows, html) = (options.json, options.rows.clone(), options.html.clone());
+    let (json, rows, html, floor_us) =
+        (options.json, options.rows.clone(), options.html.clone(), options.floor_us);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(load::play(scenario, options))?.report();
     write_page(html, || simmer_bench::html::run_page(&report))?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(name) = rows {
-        println!("{}", report.rows(&name));
+        println!("{}", report.rows(&name, floor_us));
     } else {
         println!("{report}");
     }
@@ -127,6 +130,19 @@ fn run_link(args: &LinkArgs) -> Result<()> {
         "{} clients, {} datagrams refused\nup:   {:?}\ndown: {:?}",
         stats.clients, stats.refused, stats.up, stats.down
     );
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "the figures are the program's output")]
+fn tell_floor(args: &FloorArgs) -> Result<()> {
+    let floor = Floor::measure(args)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&floor)?);
+    } else if let Some(name) = &args.rows {
+        println!("{}", floor.rows(name));
+    } else {
+        print!("{floor}");
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What processes and threads cost, read from `/proc`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -76,10 +76,14 @@ impl ThreadCpu {
         Some(Self { began: Instant::now(), cpu_us: this_thread_cpu_us()? })
     }
 
+    /// User and system time since then, in steps of 10 ms; to be asked by the same thread.
+    pub fn used(&self) -> Duration {
+        Duration::from_micros(this_thread_cpu_us().unwrap_or(self.cpu_us).saturating_sub(self.cpu_us))
+    }
+
     /// The share of the time since then that the thread was on a processor; to be asked by the same thread.
     pub fn busy(&self) -> f64 {
-        let used = this_thread_cpu_us().unwrap_or(self.cpu_us).saturating_sub(self.cpu_us);
-        used as f64 / (self.began.elapsed().as_micros() as f64).max(1.0)
+        self.used().as_micros() as f64 / (self.began.elapsed().as_micros() as f64).max(1.0)
     }
 }
 

@@ -289,14 +289,21 @@ impl Percentiles {
 
 impl Report {
     /// The objectives that were asked for, as rows of a Markdown table: name, what, goal, figure. The last row tells
-    /// that the bench kept up, or why its figures are doubtful.
-    pub fn rows(&self, name: &str) -> String {
+    /// that the bench kept up, or why its figures are doubtful. With the floor of a packet in microseconds, one more tells how many times that the
+    /// server took.
+    pub fn rows(&self, name: &str, floor_us: Option<f64>) -> String {
         let mut rows = String::new();
         for objective in self.objectives.iter().filter(|objective| !objective.met || !objective.always) {
             let verdict = if objective.met { "" } else { " **missed**" };
             rows += &format!(
                 "| {name} | {} | {} | {:.2}{verdict} |\n",
                 objective.name, objective.limit, objective.value
+            );
+        }
+        if let (Some(server), Some(floor_us)) = (&self.server, floor_us) {
+            rows += &format!(
+                "| {name} | server time a packet, in floors | - | {:.2} |\n",
+                server.us_per_packet / floor_us
             );
         }
         let doubts = if self.warnings.is_empty() { "none".to_owned() } else { self.warnings.join("; ") };

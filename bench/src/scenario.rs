@@ -314,9 +314,10 @@ fn fps() -> u32 {
     30
 }
 
-const SHIPPED: [(&str, &str); 9] = [
+const SHIPPED: [(&str, &str); 10] = [
     ("broadcast", include_str!("../scenarios/broadcast.toml")),
     ("crowd", include_str!("../scenarios/crowd.toml")),
+    ("audience", include_str!("../scenarios/audience.toml")),
     ("class", include_str!("../scenarios/class.toml")),
     ("meeting", include_str!("../scenarios/meeting.toml")),
     ("panel", include_str!("../scenarios/panel.toml")),

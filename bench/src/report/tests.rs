@@ -93,11 +93,21 @@ fn the_json_has_the_documented_fields() {
 fn rows_tell_goal_and_figure_of_what_was_asked_for() {
     let mut report = report();
     report.objectives = Limits { max_us_per_packet: Some(1.0), ..Limits::default() }.judge(&report);
-    let rows = report.rows("1 to 50");
+    let rows = report.rows("1 to 50", None);
     assert!(rows.contains("| 1 to 50 | server time a packet in us | 1 | 1.25 **missed** |"), "{rows}");
     assert!(rows.contains("| 1 to 50 | members that did not join or stay | 0 | 1.00 **missed** |"), "{rows}");
     assert!(!rows.contains("corrupt"), "what always holds is told only when it does not: {rows}");
     assert!(rows.contains("the bench was busy"), "{rows}");
+}
+
+#[test]
+fn what_the_server_took_is_told_in_floors_where_one_is_known() {
+    let mut report = report();
+    let rows = report.rows("1 to 50", Some(0.5));
+    assert!(rows.contains("| 1 to 50 | server time a packet, in floors | - | 2.50 |"), "1.25 us: {rows}");
+    assert!(!report.rows("1 to 50", None).contains("floors"));
+    report.server = None;
+    assert!(!report.rows("1 to 50", Some(0.5)).contains("floors"));
 }
 
 #[test]

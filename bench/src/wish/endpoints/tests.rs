@@ -135,5 +135,5 @@ fn of_the_shipped_scenarios_those_with_one_publisher_can_be_played() {
         .filter(|scenario| endpoints(&BOTH).check(scenario, 1).is_ok())
         .map(|scenario| scenario.name)
         .collect();
-    assert_eq!(played, ["broadcast", "crowd", "join-storm", "churn"]);
+    assert_eq!(played, ["broadcast", "crowd", "audience", "join-storm", "churn"]);
 }
