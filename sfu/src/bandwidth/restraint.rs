@@ -33,11 +33,13 @@ impl Restraint {
     /// that fell together, behind one bottleneck, shall not rise together, or neither finds room.
     pub fn rises_to(&self, now: Instant, apart: f64) -> u16 {
         let Some(last) = self.last else { return u16::MAX };
-        let since = now.saturating_duration_since(last).as_secs_f64() / (1.0 + apart.clamp(0.0, 1.0) * APART);
-        match since {
-            since if since >= self.wait().as_secs_f64() => u16::MAX,
-            since if since >= SMALLER.as_secs_f64() => self.from.saturating_sub(1),
-            _ => 0,
+        let since = now.saturating_duration_since(last).div_f64(1.0 + apart.clamp(0.0, 1.0) * APART);
+        if since >= self.wait() {
+            u16::MAX
+        } else if since >= SMALLER {
+            self.from.saturating_sub(1)
+        } else {
+            0
         }
     }
 
@@ -72,7 +74,7 @@ mod tests {
         let origin = Instant::now();
         let at = |seconds: u64| origin + Duration::from_secs(seconds);
         let mut restraint = Restraint::default();
-        assert!(restraint.rises_to(at(0), 0.0) == u16::MAX);
+        assert_eq!(restraint.rises_to(at(0), 0.0), u16::MAX);
         let pauses: Vec<u64> = [0, 10, 20, 40, 70, 200]
             .into_iter()
             .map(|fall| {
