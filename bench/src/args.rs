@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::link::{BurstLoss, LinkConfig};
 use crate::objectives::Limits;
-use crate::options::RunOptions;
+use crate::options::{RowOptions, RunOptions};
 use crate::scenario::{Group, Scenario, Share, Video};
 
 /// Virtual users for a Simmer server, or any that speaks WHIP and WHEP, and the network between.
@@ -71,6 +71,9 @@ pub struct FanoutArgs {
     /// How it is run.
     #[command(flatten)]
     pub options: RunOptions,
+    /// How it is told.
+    #[command(flatten)]
+    pub row: RowOptions,
 }
 
 impl FanoutArgs {
@@ -123,6 +126,9 @@ pub struct PlayArgs {
     /// How it is run.
     #[command(flatten)]
     pub options: RunOptions,
+    /// How it is told.
+    #[command(flatten)]
+    pub row: RowOptions,
 }
 
 impl PlayArgs {

@@ -12,7 +12,7 @@ use simmer_bench::args::{AttackArgs, Cli, Command, FloorArgs, LinkArgs, PlayArgs
 use simmer_bench::attack;
 use simmer_bench::floor::Floor;
 use simmer_bench::load;
-use simmer_bench::options::RunOptions;
+use simmer_bench::options::{RowOptions, RunOptions};
 use simmer_bench::ramp;
 use simmer_bench::relay::{Control, Relay};
 use simmer_bench::scenario::Scenario;
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,rtc=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match cli.command {
-        Command::Fanout(args) => play(args.scenario(), args.options),
+        Command::Fanout(args) => play(args.scenario(), args.options, args.row),
         Command::Run(args) => run(args),
         Command::Ramp(args) => climb(args),
         Command::Attack(args) => run_attack(&args),
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 #[allow(clippy::print_stdout, reason = "the list is the program's output")]
 fn run(args: PlayArgs) -> Result<bool> {
     if let Some(scenario) = args.scenario()? {
-        return play(scenario, args.options);
+        return play(scenario, args.options, args.row);
     }
     for scenario in Scenario::shipped()? {
         println!("{:<12} {}", scenario.name, scenario.about);
@@ -54,16 +54,15 @@ fn run(args: PlayArgs) -> Result<bool> {
 
 /// Whether every objective is met.
 #[allow(clippy::print_stdout, reason = "the report is the program's output")]
-fn play(scenario: Scenario, options: RunOptions) -> Result<bool> {
-    let (json, rows, html, floor_us) =
-        (options.json, options.rows.clone(), options.html.clone(), options.floor_us);
+fn play(scenario: Scenario, options: RunOptions, row: RowOptions) -> Result<bool> {
+    let (json, html) = (options.json, options.html.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(load::play(scenario, options))?.report();
     write_page(html, || simmer_bench::html::run_page(&report))?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
-    } else if let Some(name) = rows {
-        println!("{}", report.rows(&name, floor_us));
+    } else if let Some(name) = row.rows {
+        println!("{}", report.rows(&name, row.floor_us));
     } else {
         println!("{report}");
     }

@@ -7,6 +7,17 @@ use clap::Args;
 use crate::args::parse_price;
 use crate::objectives::Limits;
 
+/// A run as rows of a table of many runs, in place of its report.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RowOptions {
+    /// Writes the objectives as rows of a Markdown table, each beginning with this name, in place of the report.
+    #[arg(long, value_name = "NAME")]
+    pub rows: Option<String>,
+    /// Tells in a row of their own how many times that a packet took of the server: what `floor` says of this machine.
+    #[arg(long, value_name = "US", requires_all = ["rows", "server_pid"], value_parser = parse_price)]
+    pub floor_us: Option<f64>,
+}
+
 /// The server, the bench's own ways, and what must be achieved.
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
@@ -37,12 +48,6 @@ pub struct RunOptions {
     /// Writes the report with plots to this file, as HTML.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Writes the objectives as rows of a Markdown table, each beginning with this name, in place of the report.
-    #[arg(long, value_name = "NAME")]
-    pub rows: Option<String>,
-    /// Tells in a row of their own how many times that a packet took of the server: what `floor` says of this machine.
-    #[arg(long, value_name = "US", requires_all = ["rows", "server_pid"], value_parser = parse_price)]
-    pub floor_us: Option<f64>,
     /// The server's key, to sign tokens with; by default the sample key of development servers.
     #[arg(long, env = "SIMMER_KEY", hide_env_values = true)]
     pub key: Option<String>,

@@ -138,6 +138,8 @@ fn it_is_bounded_in_count_and_time() {
         let words = ["simmer-bench", "run", "broadcast"].iter().chain(words);
         assert!(Cli::try_parse_from(words.clone()).is_err(), "{:?}", words.collect::<Vec<_>>());
     }
+    let ramp = ["simmer-bench", "ramp", "crowd", "--rows", "x"];
+    assert!(Cli::try_parse_from(ramp).is_err(), "its sizes are rows already");
     let right = ["simmer-bench", "run", "broadcast", "--floor-us", "1.2", "--rows", "x", "--server-pid", "1"];
     assert!(Cli::try_parse_from(right).is_ok());
 }
