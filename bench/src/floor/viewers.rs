@@ -45,8 +45,12 @@ impl Viewers {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let provider = rtc_crypto::default_provider()?;
         let viewer = |at: &UdpSocket| {
-            let cipher = provider.crypto().new_aead(AeadAlgorithm::Aes128Gcm, &[7; 16])?;
-            anyhow::Ok(Viewer { address: at.local_addr()?, cipher })
+            let address = at.local_addr()?;
+            let key = u128::from(address.port()).to_be_bytes();
+            anyhow::Ok(Viewer {
+                address,
+                cipher: provider.crypto().new_aead(AeadAlgorithm::Aes128Gcm, &key)?,
+            })
         };
         let viewers = sockets.iter().map(viewer).collect::<Result<_>>()?;
         Ok(Self { socket, state, viewers, buffer: Vec::new(), sealed: 0 })

@@ -28,7 +28,7 @@ pub struct Claim<'a> {
     pub current: Option<usize>,
     /// No larger picture than so high is given, unless `current` is: `u16::MAX` where nothing holds it back. More pictures a second may be at any time.
     pub rises_to: u16,
-    /// Whether a pause may end, with the least there is: a little sooner, since nothing is worse.
+    /// Whether a pause may end with the least there is although `rises_to` is 0, since nothing is worse.
     pub may_resume: bool,
 }
 
@@ -223,21 +223,25 @@ mod tests {
         })
     }
 
+    fn heights() -> impl Strategy<Value = u16> {
+        prop_oneof![Just(0), 0u16..2000, Just(u16::MAX)]
+    }
+
     proptest! {
         #[test]
         fn the_budget_is_kept_and_no_rung_is_out_of_reach(
-            ladders in prop::collection::vec((ladders(), 0u8..4, 1u16..2000, prop::option::of(0usize..8), 0u16..2000), 0..12),
+            ladders in prop::collection::vec((ladders(), 0u8..4, 1u16..2000, prop::option::of(0usize..8), heights(), any::<bool>()), 0..12),
             kbps in 0u64..20_000,
         ) {
             let claims: Vec<Claim<'_>> = ladders
                 .iter()
-                .map(|(ladder, priority, max_height, current, rises_to)| Claim {
+                .map(|(ladder, priority, max_height, current, rises_to, may_resume)| Claim {
                     priority: *priority,
                     max_height: *max_height,
                     ladder,
                     current: current.filter(|&at| at < ladder.len()),
                     rises_to: *rises_to,
-                    may_resume: *rises_to > 1000,
+                    may_resume: *may_resume,
                 })
                 .collect();
             let given = share(Bitrate::kbps(kbps), &claims);
@@ -251,6 +255,9 @@ mod tests {
             }
             for (claim, given) in claims.iter().zip(&given) {
                 prop_assert!(*given <= claim.ceiling());
+                if claim.current.is_none() && claim.rises_to == 0 && !claim.may_resume {
+                    prop_assert_eq!(*given, None);
+                }
                 // A picture that begins anew begins with the least there is, however high.
                 if let Some(given) = *given && (given > 0 || claim.current.is_some()) {
                     let shown = claim.current.map_or(0, |current| claim.ladder[current].height);

@@ -18,12 +18,9 @@ impl Restraint {
     /// The line forced the picture down from a height. Steps in quick succession are one fall, from the first of these heights.
     pub fn on_fall(&mut self, now: Instant, from: u16) {
         let since = self.last.map(|last| now.saturating_duration_since(last));
-        self.falls = match since {
-            Some(since) if since < ONE_FALL => self.falls,
-            Some(since) if since < MEMORY => self.falls.saturating_add(1),
-            _ => 1,
-        };
         if since.is_none_or(|since| since >= ONE_FALL) {
+            let remembered = since.is_some_and(|since| since < MEMORY);
+            self.falls = if remembered { self.falls.saturating_add(1) } else { 1 };
             self.from = from;
         }
         self.last = Some(now);
