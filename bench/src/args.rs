@@ -456,11 +456,7 @@ fn parse_ms(text: &str) -> Result<f64, String> {
     parse_within(text, 0.0..=60_000.0)
 }
 
-pub(crate) fn parse_price(text: &str) -> Result<f64, String> {
-    parse_within(text, 0.01..=1000.0)
-}
-
-fn parse_within(text: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64, String> {
+pub(crate) fn parse_within(text: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64, String> {
     let number = text.parse().map_err(|_| "a number".to_owned())?;
     if range.contains(&number) {
         Ok(number)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::args::parse_price;
+use crate::args::parse_within;
 use crate::objectives::Limits;
 
 /// A run as rows of a table of many runs, in place of its report.
@@ -76,4 +76,8 @@ impl RunOptions {
     pub fn address(&self) -> &str {
         self.whep.as_ref().or(self.whip.as_ref()).unwrap_or(&self.url)
     }
+}
+
+fn parse_price(text: &str) -> Result<f64, String> {
+    parse_within(text, 0.01..=1000.0)
 }
