@@ -488,6 +488,20 @@ mod tests {
     }
 
     #[test]
+    fn one_form_of_the_report_is_asked_for() {
+        let asked = |command: &[&str], form: &[&str]| {
+            let words = ["simmer-bench"].iter().chain(command).chain(form);
+            Cli::try_parse_from(words).map(drop)
+        };
+        for command in [&["fanout"][..], &["run", "broadcast"], &["floor"]] {
+            assert!(asked(command, &["--rows", "x"]).is_ok(), "{command:?}");
+            assert!(asked(command, &["--json"]).is_ok(), "{command:?}");
+            let refused = asked(command, &["--rows", "x", "--json"]).expect_err("two forms").to_string();
+            assert!(refused.contains("'--rows <NAME>' cannot be used with '--json'"), "{refused}");
+        }
+    }
+
+    #[test]
     fn only_this_machine_unless_allowed() {
         let target = Target::resolve("http://127.0.0.1:7443", false).expect("local");
         assert_eq!(target.address, SocketAddr::from(([127, 0, 0, 1], 7443)));

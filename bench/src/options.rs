@@ -11,7 +11,7 @@ use crate::objectives::Limits;
 #[derive(Clone, Debug, Default, Args)]
 pub struct RowOptions {
     /// Writes the objectives as rows of a Markdown table, each beginning with this name, in place of the report.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "json")]
     pub rows: Option<String>,
     /// Tells in a row of their own how many times that a packet took of the server: what `floor` says of this machine.
     #[arg(long, value_name = "US", requires_all = ["rows", "server_pid"], value_parser = parse_price)]

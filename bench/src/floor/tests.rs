@@ -120,15 +120,8 @@ fn parse(words: &[&str]) -> Result<FloorArgs, clap::Error> {
 #[test]
 fn it_is_bounded_in_count_and_time() {
     assert_eq!(parse(&[]).map(|args| (args.viewers, args.duration)).ok(), Some((100, 1)));
-    let wrong: [&[&str]; 5] = [
-        &["--viewers", "0"],
-        &["--viewers", "501"],
-        &["--duration", "0"],
-        &["--duration", "11"],
-        &["--rows", "x", "--json"],
-    ];
-    for words in wrong {
-        assert!(parse(words).is_err(), "{words:?}");
+    for words in [["--viewers", "0"], ["--viewers", "501"], ["--duration", "0"], ["--duration", "11"]] {
+        assert!(parse(&words).is_err(), "{words:?}");
     }
     for words in [
         &["--floor-us", "1"][..],
