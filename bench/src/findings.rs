@@ -20,6 +20,7 @@ use crate::report::{
 };
 use crate::scenario::Scenario;
 use crate::source::MediaKind;
+use crate::stolen::{self, Stolen};
 use crate::subscriber::{Delivery, SubscriberCounts};
 use crate::verify::StreamCounts;
 
@@ -46,17 +47,19 @@ pub struct Milestones {
     pub failed: bool,
 }
 
-/// What the processes had used at one moment.
+/// What the processes had used, and the host had taken, at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// The server's, if its process is known.
     pub server: Option<ProcessUsage>,
     /// The bench's.
     pub bench: ProcessUsage,
+    /// The host's, if the system tells.
+    pub stolen: Option<Stolen>,
 }
 
 impl Usage {
-    /// The server's, if its process is known, and the bench's.
+    /// The server's, if its process is known, the bench's, and the host's.
     ///
     /// # Errors
     /// The server's process is gone.
@@ -64,6 +67,7 @@ impl Usage {
         Ok(Self {
             server: server.map(ProcessUsage::of).transpose()?,
             bench: ProcessUsage::of_this_process()?,
+            stolen: Stolen::now(),
         })
     }
 }
@@ -77,6 +81,13 @@ pub struct Window {
     pub before: Usage,
     /// At its end.
     pub after: Usage,
+}
+
+impl Window {
+    /// The share of all processors' time that the host took meanwhile, in percent; none if the system does not tell.
+    pub fn stolen_percent(&self) -> Option<f64> {
+        Some(self.after.stolen?.percent_since(&self.before.stolen?))
+    }
 }
 
 /// Everything a run left behind.
@@ -143,6 +154,7 @@ impl Findings {
             },
             interrupted: self.interrupted,
             window_s: self.window.map_or(0.0, |window| window.length.as_secs_f64()),
+            stolen_percent: self.window.and_then(|window| window.stolen_percent()),
             joins: self.joins(),
             video,
             audio,
@@ -359,6 +371,7 @@ fn warnings(report: &Report) -> Vec<String> {
             bench.processors
         ));
     }
+    warnings.extend(stolen::doubt(report.stolen_percent));
     if report.publishers.late * 100 > report.publishers.packets {
         warnings.push("more than 1 % of the packets left more than 20 ms late".to_owned());
     }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::args::FloorArgs;
 use crate::measure::ThreadCpu;
+use crate::stolen::{self, Stolen};
 use burst::Burst;
 use viewers::Viewers;
 
@@ -28,6 +29,9 @@ pub struct Floor {
     pub picture: Price,
     /// What a packet of sound takes, which leaves alone.
     pub sound: Price,
+    /// The share of all processors' time that the host of this virtual machine gave to others meanwhile, in percent; none
+    /// where the system does not tell.
+    pub stolen_percent: Option<f64>,
 }
 
 /// What a packet of one kind takes.
@@ -61,9 +65,12 @@ impl Floor {
         let length = Duration::from_secs(args.duration);
         let unread = viewers::sockets(args.viewers.into(), NO_ROOM).context("sockets for the viewers")?;
         let mut viewers = Viewers::at(&unread)?;
+        let before = Stolen::now();
         let picture = price(&mut viewers, &burst::pictures(), length)?;
         let sound = price(&mut viewers, &burst::sounds(), length)?;
-        Ok(Self { schema: 1, viewers: unread.len(), max_segments: viewers.max_segments(), picture, sound })
+        let stolen_percent = Stolen::now().zip(before).map(|(now, before)| now.percent_since(&before));
+        let max_segments = viewers.max_segments();
+        Ok(Self { schema: 1, viewers: unread.len(), max_segments, picture, sound, stolen_percent })
     }
 
     /// Of a packet, where each viewer has picture and sound, in microseconds.
@@ -79,9 +86,12 @@ impl Floor {
         rows.join("\n")
     }
 
-    fn lines(&self) -> [(String, String); 5] {
+    fn lines(&self) -> [(String, String); 6] {
         let Self { picture, sound, .. } = self;
         let segments = if self.max_segments > 1 { "" } else { " (this system has no UDP_SEGMENT)" };
+        let taken =
+            self.stolen_percent.map_or_else(|| "unknown".to_owned(), |percent| format!("{percent:.1}"));
+        let doubt = stolen::doubt(self.stolen_percent);
         let both = |of: fn(&Price) -> f64| format!("{:.2}; {:.2}", of(picture), of(sound));
         [
             (
@@ -97,6 +107,10 @@ impl Floor {
             (
                 format!("sealing: one of {:.0} octets; of {:.0}", picture.octets, sound.octets),
                 both(|price| price.seal_us),
+            ),
+            (
+                "taken by the host, in percent of all processors; doubts".to_owned(),
+                format!("{taken}; {}", doubt.as_deref().unwrap_or("none")),
             ),
         ]
     }

@@ -13,7 +13,7 @@
 //! | [`member`], [`load`] | a member's life, and the run they make |
 //! | [`ramp`] | the search for the saturation point |
 //! | [`events`] | whether all members of a room are told the same |
-//! | [`measure`], [`findings`], [`report`], [`html`] | what it cost, what it comes to, and how it looks |
+//! | [`measure`], [`stolen`], [`findings`], [`report`], [`html`] | what it cost, what the host took meanwhile, what it comes to, and how it looks |
 //! | [`floor`] | what the machine itself charges for sending and sealing |
 //! | [`attack`] | attacks while an honest call runs |
 //! | [`link`], [`relay`], [`links`] | an emulated network, pure, as a UDP relay, and before each media address of a run |
@@ -47,6 +47,7 @@ pub mod sdp;
 pub mod sealed;
 pub mod signaling;
 pub mod source;
+pub mod stolen;
 pub mod subscriber;
 pub mod tap;
 pub mod verify;

@@ -10,7 +10,8 @@ pub fn processors() -> usize {
     if counted > 0 { counted } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
-fn count_processors(stat: &str) -> usize {
+/// The processors of which this content of `/proc/stat` tells.
+pub(crate) fn count_processors(stat: &str) -> usize {
     let numbered = |name: &str| name.starts_with(|first: char| first.is_ascii_digit());
     stat.lines().filter(|line| line.strip_prefix("cpu").is_some_and(numbered)).count()
 }
@@ -97,11 +98,11 @@ fn cpu_us(stat: &str) -> Option<u64> {
     let mut fields = fields.split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
-    Some((user + system) * (1_000_000 / CLOCK_TICKS))
+    Some((user + system) * TICK_US)
 }
 
-/// `USER_HZ`, which Linux fixes at 100 towards user space.
-const CLOCK_TICKS: u64 = 100;
+/// What `/proc` counts processor time in: `USER_HZ`, which Linux fixes at 100 towards user space.
+pub(crate) const TICK_US: u64 = 10_000;
 
 #[cfg(test)]
 mod tests {

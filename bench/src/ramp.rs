@@ -14,6 +14,7 @@ use crate::load::Load;
 use crate::objectives::{Limits, Objective};
 use crate::report::Percentiles;
 use crate::scenario::Scenario;
+use crate::stolen;
 
 /// What a search found. `schema` changes when a field changes its meaning or goes.
 #[derive(Clone, Debug, Serialize)]
@@ -65,6 +66,9 @@ pub struct Step {
     pub bench_percent: f64,
     /// The busiest client thread, in percent of a processor.
     pub busiest_thread_percent: f64,
+    /// The share of all processors' time that the host of this virtual machine gave to others, in percent; none where the
+    /// system does not tell.
+    pub stolen_percent: Option<f64>,
     /// Which limits were passed, in words.
     pub passed: Vec<String>,
 }
@@ -142,6 +146,22 @@ fn saturation(steps: &[Step], processors: usize) -> Option<Saturation> {
     })
 }
 
+fn warnings(steps: &[Step], saturation: Option<&Saturation>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    match saturation {
+        Some(saturation) if saturation.bench_was_full => {
+            warnings.push("the bench or the machine was full as well: the server may hold more".to_owned());
+        }
+        Some(_) => {}
+        None => warnings.push("no limit was passed: the server holds more than was asked of it".to_owned()),
+    }
+    let stolen = |step: &&Step| step.stolen_percent.unwrap_or(0.0);
+    let most = steps.iter().max_by(|one, other| stolen(one).total_cmp(&stolen(other)));
+    let doubt = most.and_then(|step| Some((step.members, stolen::doubt(step.stolen_percent)?)));
+    warnings.extend(doubt.map(|(members, doubt)| format!("with {members} members {doubt}")));
+    warnings
+}
+
 /// The next size: by the factor, at least one more.
 fn next_size(size: u32, factor: f64, most: u32) -> Option<u32> {
     let next = (f64::from(size) * factor).round() as u32;
@@ -198,13 +218,6 @@ pub async fn run(args: RampArgs) -> Result<RampReport> {
     let processors = crate::measure::processors();
     let saturation = saturation(&steps, processors);
     let held = steps.iter().filter(|step| step.passed.is_empty()).map(|step| step.members).max().unwrap_or(0);
-    let mut warnings = Vec::new();
-    if saturation.as_ref().is_some_and(|saturation| saturation.bench_was_full) {
-        warnings.push("the bench or the machine was full as well: the server may hold more".to_owned());
-    }
-    if saturation.is_none() {
-        warnings.push("no limit was passed: the server holds more than was asked of it".to_owned());
-    }
     Ok(RampReport {
         schema: 1,
         tool: "simmer-bench ramp",
@@ -212,10 +225,10 @@ pub async fn run(args: RampArgs) -> Result<RampReport> {
         scenario,
         grew,
         objective: args.min_members.map(|least| Objective::at_least("members", held as f64, least as f64)),
+        warnings: warnings(&steps, saturation.as_ref()),
         steps,
         saturation,
         processors,
-        warnings,
     })
 }
 
@@ -282,6 +295,7 @@ fn step_of((window, results): &(Window, Vec<ThreadResult>)) -> Step {
         us_per_packet: server_us / (received as f64).max(1.0),
         bench_percent: used(window.after.bench.cpu_us, window.before.bench.cpu_us) / 1e4 / seconds,
         busiest_thread_percent: results.iter().map(|result| result.busy * 100.0).fold(0.0, f64::max),
+        stolen_percent: window.stolen_percent(),
         ..Step::default()
     }
 }
@@ -291,13 +305,22 @@ impl fmt::Display for RampReport {
         writeln!(f, "{}: {} grow\n", self.scenario.name, self.grew)?;
         writeln!(
             f,
-            "  {:>8} {:>10} {:>8} {:>9} {:>9} {:>9} {:>7} {:>7} {:>7}",
-            "members", "packets/s", "loss %", "p50 ms", "p99 ms", "join p95", "server", "us/pkt", "bench"
+            "  {:>8} {:>10} {:>8} {:>9} {:>9} {:>9} {:>7} {:>7} {:>7} {:>7}",
+            "members",
+            "packets/s",
+            "loss %",
+            "p50 ms",
+            "p99 ms",
+            "join p95",
+            "server",
+            "us/pkt",
+            "bench",
+            "stolen"
         )?;
         for step in &self.steps {
             writeln!(
                 f,
-                "  {:>8} {:>10.0} {:>8.3} {:>9.2} {:>9.2} {:>9.0} {:>6.1}% {:>7.2} {:>6.1}%",
+                "  {:>8} {:>10.0} {:>8.3} {:>9.2} {:>9.2} {:>9.0} {:>6.1}% {:>7.2} {:>6.1}% {:>7}",
                 step.members,
                 step.packets_per_s,
                 step.loss_percent,
@@ -306,7 +329,8 @@ impl fmt::Display for RampReport {
                 step.join_ms.p95,
                 step.server_percent,
                 step.us_per_packet,
-                step.bench_percent
+                step.bench_percent,
+                step.stolen_percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1}%"))
             )?;
         }
         writeln!(f)?;

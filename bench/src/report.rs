@@ -23,6 +23,9 @@ pub struct Report {
     pub interrupted: bool,
     /// Seconds that were measured.
     pub window_s: f64,
+    /// The share of all processors' time in them that the host of this virtual machine gave to others, in percent: the
+    /// machine had work for it. None where the system does not tell, or nothing was measured; 0 where there is no host.
+    pub stolen_percent: Option<f64>,
     /// How the members came in.
     pub joins: Joins,
     /// The video that arrived, if any is sent.
@@ -431,6 +434,9 @@ impl fmt::Display for Report {
                 self.bench.cpu_percent, self.bench.busiest_thread_percent, self.bench.processors
             ),
         )?;
+        if let Some(percent) = self.stolen_percent {
+            row("taken by the host", format!("{percent:.1} % of all processors' time"))?;
+        }
         let mut tail = String::new();
         for objective in &self.objectives {
             let verdict = if objective.met { "met   " } else { "MISSED" };

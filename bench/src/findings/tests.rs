@@ -17,6 +17,7 @@ fn a_run_is_doubted_from_where_its_figures_are_the_benchs_own() {
         // With the 5 % that the server takes.
         report.bench.cpu_percent = 175.0;
         report.publishers.late = 10;
+        report.stolen_percent = Some(1.0);
     });
     assert_eq!(idle, [""; 0]);
 
@@ -34,6 +35,8 @@ fn a_run_is_doubted_from_where_its_figures_are_the_benchs_own() {
         report.server = None;
     });
     assert_eq!(remote, [""; 0], "a server elsewhere has processors of its own");
+    let taken = warned(|report| report.stolen_percent = Some(6.0));
+    assert_eq!(taken, stolen::doubt(Some(6.0)).as_slice());
     let late = warned(|report| report.publishers.late = 11);
     assert_eq!(late, ["more than 1 % of the packets left more than 20 ms late"]);
     let untold = warned(|report| report.joins.failed += 3);

@@ -13,7 +13,7 @@ fn floor() -> Floor {
         Price { packets_per_s: 150.0, packets_per_send: 5.0, octets: 1120.0, send_us: 0.5, seal_us: 0.25 };
     let sound =
         Price { packets_per_s: 50.0, packets_per_send: 1.0, octets: 150.0, send_us: 2.0, seal_us: 0.15 };
-    Floor { schema: 1, viewers: 100, max_segments: 64, picture, sound }
+    Floor { schema: 1, viewers: 100, max_segments: 64, picture, sound, stolen_percent: Some(0.5) }
 }
 
 #[test]
@@ -35,10 +35,18 @@ fn rows_have_figures_and_no_goals() {
         "| floor | a packet of sound alone, in us | - | 2.15 |",
         "| floor | sending: each of 5.0 in one send; one alone | - | 0.50; 2.00 |",
         "| floor | sealing: one of 1120 octets; of 150 | - | 0.25; 0.15 |",
+        "| floor | taken by the host, in percent of all processors; doubts | - | 0.5; none |",
     ];
     assert_eq!(rows.lines().collect::<Vec<_>>(), expected);
     let without = Floor { max_segments: 1, ..floor() }.rows("floor");
     assert!(without.contains("(this system has no UDP_SEGMENT)"), "{without}");
+    let last = |stolen_percent| {
+        let rows = Floor { stolen_percent, ..floor() }.rows("floor");
+        rows.lines().next_back().and_then(|row| row.split(" | ").nth(3)).map(str::to_owned)
+    };
+    assert_eq!(last(None).as_deref(), Some("unknown; none |"));
+    let doubt = stolen::doubt(Some(6.06)).expect("a doubt");
+    assert_eq!(last(Some(6.06)), Some(format!("6.1; {doubt} |")));
 }
 
 #[test]
@@ -143,6 +151,7 @@ fn the_machine_is_measured() {
     let floor = Floor::measure(&args).expect("a machine that sends on loopback");
     let octets = (floor.picture.octets, floor.sound.octets);
     assert!((1000.0..1200.0).contains(&octets.0) && (100.0..200.0).contains(&octets.1), "{floor:?}");
+    assert_eq!(floor.stolen_percent.is_some(), Stolen::now().is_some(), "{floor:?}");
     assert_eq!((floor.viewers, floor.sound.packets_per_s, floor.sound.packets_per_send), (4, 50.0, 1.0));
     let segments = if floor.max_segments > 1 { 5.0..7.0 } else { 1.0..1.1 };
     assert!(segments.contains(&floor.picture.packets_per_send), "{floor:?}");

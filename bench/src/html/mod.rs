@@ -23,6 +23,9 @@ pub fn run_page(report: &Report) -> String {
         ("measured", format!("{:.1} s", report.window_s)),
         ("server", report.config.url.clone()),
     ];
+    if let Some(percent) = report.stolen_percent {
+        facts.push(("taken by the host", format!("{percent:.1} % of all processors' time")));
+    }
     if report.interrupted {
         facts.push(("ended", "before its time".to_owned()));
     }
@@ -96,7 +99,8 @@ pub fn ramp_page(report: &RampReport) -> String {
             step.us_per_packet,
             step.bench_percent,
         ];
-        std::iter::once(step.members.to_string()).chain(numbers.map(short)).collect()
+        let stolen = step.stolen_percent.map_or_else(String::new, short);
+        std::iter::once(step.members.to_string()).chain(numbers.map(short)).chain([stolen]).collect()
     };
     let rows: Vec<Vec<String>> = report.steps.iter().map(cells).collect();
     let head = [
@@ -109,6 +113,7 @@ pub fn ramp_page(report: &RampReport) -> String {
         "server %",
         "\u{b5}s a packet",
         "bench %",
+        "stolen %",
     ];
     page.table(&head, &rows);
     page.finish(report.version)

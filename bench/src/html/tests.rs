@@ -10,6 +10,7 @@ fn ramp() -> RampReport {
         members,
         packets_per_s,
         passed: passed.iter().map(|words| (*words).to_owned()).collect(),
+        stolen_percent: Some(0.25),
         ..Step::default()
     };
     RampReport {
@@ -37,9 +38,14 @@ fn assert_self_contained(page: &str) {
 fn a_search_is_shown_with_its_steps_and_where_it_ended() {
     let page = ramp_page(&ramp());
     assert_self_contained(&page);
-    for words in
-        ["<b>200</b><span>members held", "400 members: loss", "too few members", "Throughput", "<td>36k</td>"]
-    {
+    for words in [
+        "<b>200</b><span>members held",
+        "400 members: loss",
+        "too few members",
+        "Throughput",
+        "<td>36k</td>",
+        "<td>0.25</td>",
+    ] {
         assert!(page.contains(words), "{words}\n{page}");
     }
     assert_eq!(page.matches("<circle").count(), 3, "one chart has values, the others are left out");
@@ -68,9 +74,14 @@ fn a_run_is_shown_with_what_grew_in_each_second() {
     report.samples = vec![sample(1.0, 0, false), sample(2.0, 9000, true), sample(4.0, 27_000, true)];
     let page = run_page(&report);
     assert_self_contained(&page);
-    for words in
-        ["broadcast", "an objective is missed", "49 of 50", "the bench was busy", "subscriber 3: timeout"]
-    {
+    for words in [
+        "broadcast",
+        "an objective is missed",
+        "0.5 % of all",
+        "49 of 50",
+        "the bench was busy",
+        "subscriber 3: timeout",
+    ] {
         assert!(page.contains(words), "{words}\n{page}");
     }
     assert!(page.contains("<title>packets: 9000 at 2</title>"), "nine thousand in a second: {page}");

@@ -33,6 +33,23 @@ fn a_full_bench_is_told_from_a_full_server() {
 }
 
 #[test]
+fn a_search_is_doubted_where_the_host_took_most() {
+    let taken = |members, stolen_percent| Step { members, stolen_percent, ..Step::default() };
+    let full = Saturation { held: 100, passed: 200, why: "loss".into(), bench_was_full: false };
+    let steps = [taken(50, Some(1.1)), taken(100, Some(4.0)), taken(200, Some(0.2))];
+    let expected = format!("with 100 members {}", stolen::doubt(Some(4.0)).expect("a doubt"));
+    assert_eq!(warnings(&steps, Some(&full)), [expected]);
+    let calm = [taken(50, None), taken(100, Some(0.9))];
+    assert_eq!(warnings(&calm, Some(&full)), [""; 0]);
+    let bench = Saturation { bench_was_full: true, ..full };
+    assert_eq!(
+        warnings(&calm, Some(&bench)),
+        ["the bench or the machine was full as well: the server may hold more"]
+    );
+    assert_eq!(warnings(&calm, None), ["no limit was passed: the server holds more than was asked of it"]);
+}
+
+#[test]
 fn limits_asked_for_replace_the_usual_ones() {
     let mut step = step(10, 0.4, 40.0);
     assert!(step.passed.is_empty(), "{:?}", step.passed);

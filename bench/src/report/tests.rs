@@ -19,6 +19,7 @@ pub(crate) fn report() -> Report {
         },
         interrupted: false,
         window_s: 20.0,
+        stolen_percent: Some(0.5),
         joins: Joins {
             wanted: 50,
             joined: 49,
@@ -70,6 +71,7 @@ fn the_json_has_the_documented_fields() {
         "/server/kib_per_member",
         "/samples",
         "/window_s",
+        "/stolen_percent",
         "/joins/join_ms/p95",
         "/video/loss_percent",
         "/video/received",
@@ -127,6 +129,7 @@ fn the_table_says_what_matters() {
         "0.1000 % lost",
         "1.25 us a packet",
         "3.50 ms to join, 180 KiB",
+        "taken by the host     0.5 % of all processors' time",
         "MISSED loss percent",
         "subscriber 3: timeout",
     ] {

@@ -21,6 +21,7 @@ use simmer_bench::ramp::{self, RampReport};
 use simmer_bench::relay::Relay;
 use simmer_bench::report::{Media, Report};
 use simmer_bench::scenario::Scenario;
+use simmer_bench::stolen::Stolen;
 
 use crate::host::Host;
 use crate::site::Site;
@@ -53,6 +54,7 @@ async fn everything_published_arrives_and_is_verified() {
     let host = start().await;
     let report = run(&host, &["--publishers", "2", "--subscribers", "3", "--audio", "--max-loss", "0"]).await;
     assert!(report.is_met(), "{report}");
+    assert_eq!(report.stolen_percent.is_some(), Stolen::now().is_some(), "{report}");
     assert_eq!((report.joins.joined, video(&report).streams_whole), (3, 6), "{report}");
     assert!(video(&report).received > 1000 && video(&report).received == video(&report).expected, "{report}");
     let audio = report.audio.as_ref().expect("audio was asked for");
@@ -223,6 +225,8 @@ async fn members_grow_until_a_limit_is_passed_or_none_is_left() {
     let members: Vec<u64> = report.steps.iter().map(|step| step.members).collect();
     assert_eq!((members, report.saturation.as_ref()), (vec![3, 4, 6], None), "{report}");
     assert!(report.is_met() && report.steps.iter().all(|step| step.packets_per_s > 10.0), "{report}");
+    let told = report.steps.iter().all(|step| step.stolen_percent.is_some());
+    assert_eq!(told, Stolen::now().is_some(), "{report}");
     // No packet is that fast: the first step passes the limit and is the last.
     let impatient = ["--max-latency-p50-ms", "0.000001", "--min-members", "3"];
     let report = ramp(&host, &[&sizes[..9], &impatient[..]].concat()).await;
