@@ -19,38 +19,41 @@ pub(super) fn floods(site: &Site) -> Result<Volley> {
     for flood in [strange_chunks, every_stream, endless_message, many_messages] {
         let mut entered = site.join(OfferText::data_beside_video)?;
         let association = associate(&mut entered)?;
-        volley.add(flood(site, &mut entered.insider, association, &mut ear)?);
+        volley.add(flood(Flooder { site, insider: &mut entered.insider, association, ear: &mut ear })?);
         site.leave([entered]);
     }
     let mut entered = site.join(OfferText::data_beside_video)?;
     let association = associate(&mut entered)?;
-    volley.add(unread_answers(site, &mut entered.hang_up(), association, &mut ear)?);
+    volley.add(unread_answers(Flooder {
+        site,
+        insider: &mut entered.hang_up(),
+        association,
+        ear: &mut ear,
+    })?);
     ear.tell(&mut volley);
     Ok(volley)
 }
 
-fn strange_chunks(
-    site: &Site,
-    insider: &mut Insider,
+/// Who floods, through an association of its own, and who must be answered meanwhile.
+struct Flooder<'a> {
+    site: &'a Site,
+    insider: &'a mut Insider,
     association: Association,
-    ear: &mut Ear,
-) -> Result<Volley> {
-    let mut chunks = StrangeChunks::new(site.seed, &association);
-    repeat(site, insider, ear, |_| {
+    ear: &'a mut Ear,
+}
+
+fn strange_chunks(flooder: Flooder<'_>) -> Result<Volley> {
+    let mut chunks = StrangeChunks::new(flooder.site.seed, &flooder.association);
+    flooder.repeat(|_, _| {
         let mut packet = Vec::new();
         chunks.next(&mut packet);
         packet
     })
 }
 
-fn every_stream(
-    site: &Site,
-    insider: &mut Insider,
-    mut association: Association,
-    ear: &mut Ear,
-) -> Result<Volley> {
+fn every_stream(flooder: Flooder<'_>) -> Result<Volley> {
     let mut stream = 0;
-    repeat(site, insider, ear, |_| {
+    flooder.repeat(|association, _| {
         let streams = (0..STREAMS_AT_ONCE).map(|step| stream + step).filter(|stream| *stream < u16::MAX);
         let packet = association.open(streams.collect::<Vec<_>>().into_iter());
         stream = stream
@@ -61,59 +64,42 @@ fn every_stream(
     })
 }
 
-fn endless_message(
-    site: &Site,
-    insider: &mut Insider,
-    mut association: Association,
-    ear: &mut Ear,
-) -> Result<Volley> {
-    insider.send_sctp(&association.open(std::iter::once(0)))?;
-    repeat(site, insider, ear, |number| association.part(0, if number == 0 { BEGINS } else { 0 }, &[7; 1100]))
+fn endless_message(mut flooder: Flooder<'_>) -> Result<Volley> {
+    flooder.insider.send_sctp(&flooder.association.open(std::iter::once(0)))?;
+    flooder
+        .repeat(|association, number| association.part(0, if number == 0 { BEGINS } else { 0 }, &[7; 1100]))
 }
 
-fn many_messages(
-    site: &Site,
-    insider: &mut Insider,
-    mut association: Association,
-    ear: &mut Ear,
-) -> Result<Volley> {
-    insider.send_sctp(&association.open(std::iter::once(0)))?;
-    repeat(site, insider, ear, |_| association.part(0, BEGINS | ENDS, &[b'{'; 1000]))
+fn many_messages(mut flooder: Flooder<'_>) -> Result<Volley> {
+    flooder.insider.send_sctp(&flooder.association.open(std::iter::once(0)))?;
+    flooder.repeat(|association, _| association.part(0, BEGINS | ENDS, &[b'{'; 1000]))
 }
 
 /// Questions by someone whose WebSocket is gone, so that the answers, be they refusals, are told through the channel, and wait there.
-fn unread_answers(
-    site: &Site,
-    insider: &mut Insider,
-    mut association: Association,
-    ear: &mut Ear,
-) -> Result<Volley> {
-    insider.send_sctp(&association.open_room())?;
-    repeat(site, insider, ear, |_| association.message(0, br#"{"type":"ping"}"#))
+fn unread_answers(mut flooder: Flooder<'_>) -> Result<Volley> {
+    flooder.insider.send_sctp(&flooder.association.open_room())?;
+    flooder.repeat(|association, _| association.message(0, br#"{"type":"ping"}"#))
 }
 
-/// A fifth of the time, a quarter of the rate.
-fn repeat(
-    site: &Site,
-    insider: &mut Insider,
-    ear: &mut Ear,
-    mut packet: impl FnMut(u64) -> Vec<u8>,
-) -> Result<Volley> {
-    let mut volley = Volley::default();
-    let mut pace = Pace::new((site.rate / 4).max(1), site.length / 5);
-    volley.due = pace.total();
-    while let Some(count) = pace.wait() {
-        insider.keep_consent()?;
-        ear.turn()?;
-        for _ in 0..count {
-            let packet = packet(volley.sent);
-            // The server may have ended the association: then this goes nowhere.
-            let sent = insider.send_sctp(&packet).unwrap_or_default();
-            volley.count_sent(sent);
+impl Flooder<'_> {
+    /// A fifth of the time, a quarter of the rate; of each packet its number is known.
+    fn repeat(mut self, mut packet: impl FnMut(&mut Association, u64) -> Vec<u8>) -> Result<Volley> {
+        let mut volley = Volley::default();
+        let mut pace = Pace::new((self.site.rate / 4).max(1), self.site.length / 5);
+        volley.due = pace.total();
+        while let Some(count) = pace.wait() {
+            self.insider.keep_consent()?;
+            self.ear.turn()?;
+            for _ in 0..count {
+                let packet = packet(&mut self.association, volley.sent);
+                // The server may have ended the association: then this goes nowhere.
+                let sent = self.insider.send_sctp(&packet).unwrap_or_default();
+                volley.count_sent(sent);
+            }
+            self.insider.count_arrivals(&mut volley);
         }
-        insider.count_arrivals(&mut volley);
+        Ok(volley)
     }
-    Ok(volley)
 }
 
 /// Opens an association, with the one on the other end of a connection.
