@@ -39,6 +39,7 @@ use self::report::{AttackReport, Row};
 use self::site::Site;
 use crate::args::AttackArgs;
 use crate::measure::ProcessUsage;
+use crate::stolen::Stolen;
 
 /// Every attack in turn, after a quiet time and a time in which the attacker aims elsewhere.
 ///
@@ -90,7 +91,7 @@ fn attacks(args: &AttackArgs) -> Vec<Attack> {
 async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Result<Row> {
     let usage = || args.server_pid.map(ProcessUsage::of).transpose().context("the server is gone");
     let panics = panics(args.server_log.as_deref())?;
-    let before = usage()?;
+    let (before, stolen) = (usage()?, Stolen::now());
     let began = Instant::now();
     call.begin_phase()?;
     let site = (args.clone(), call.plan().clone());
@@ -104,6 +105,7 @@ async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Res
     let volley = attacker.await?;
     let took = began.elapsed();
     let during = usage()?;
+    let stolen_percent = Stolen::now().zip(stolen).map(|(now, before)| now.percent_since(&before));
     let mut welfare = call.end_phase().await?;
     welfare.joins = joins;
     welfare.lost.extend(refused);
@@ -117,6 +119,7 @@ async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Res
     }
     let mut row = Row::new(attack.name, took, volley.unwrap_or_else(failed), &welfare);
     row.growth_limit_mib = args.max_growth_mib;
+    row.stolen_percent = stolen_percent;
     row.panics = panics_since(args.server_log.as_deref(), panics)?;
     if let (Some(before), Some(during), Some(after)) = (before, during, after) {
         row.server(took, before, during, after);

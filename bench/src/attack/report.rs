@@ -9,6 +9,7 @@ use super::generator::Volley;
 use super::honest::Welfare;
 use crate::args::AttackArgs;
 use crate::measure::ProcessUsage;
+use crate::stolen;
 
 /// The report of all attacks. `schema` changes when a field changes its meaning or goes; new fields may come at any time.
 #[derive(Clone, Debug, Serialize)]
@@ -66,6 +67,8 @@ pub struct Row {
     pub rss_after_mib: Option<f64>,
     /// The most that may lie between the two, in MiB.
     pub growth_limit_mib: f64,
+    /// The share of all processors' time that the host of this virtual machine gave to others meanwhile, in percent.
+    pub stolen_percent: Option<f64>,
     /// Panics in the server's log.
     pub panics: u64,
     /// Promises that were not kept.
@@ -134,6 +137,7 @@ impl Row {
         if (self.sent as f64) < MIN_SENT * self.due as f64 {
             self.doubts.push(format!("of {} datagrams only {} could be sent", self.due, self.sent));
         }
+        self.doubts.extend(stolen::doubt(self.stolen_percent));
         let mut promise = |kept: bool, broken: String| {
             if !kept {
                 self.broken.push(broken);
@@ -300,5 +304,18 @@ mod tests {
         flood.panics = 1;
         flood.judge(1.2, 100.0);
         assert_eq!(flood.verdict(), "BROKEN");
+    }
+
+    #[test]
+    fn a_row_is_in_doubt_when_the_host_took_processors_meanwhile() {
+        let judged = |stolen_percent, join_p95_ms| {
+            let mut row = Row { stolen_percent, ..row("stun", join_p95_ms) };
+            row.judge(1.2, 100.0);
+            (row.verdict(), row.doubts)
+        };
+        let doubts: Vec<String> = stolen::doubt(Some(6.0)).into_iter().collect();
+        assert_eq!(judged(Some(0.9), 120.0), ("kept", Vec::new()));
+        assert_eq!(judged(Some(6.0), 120.0), ("kept, in doubt", doubts.clone()));
+        assert_eq!(judged(Some(6.0), 121.0), ("BROKEN", doubts), "it is no excuse");
     }
 }
