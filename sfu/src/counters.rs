@@ -46,7 +46,7 @@ pub struct Counters {
     pub data_refused: u64,
     /// Datagrams given to the operating system, of any kind: media, feedback, checks, data channels.
     pub datagrams_sent: u64,
-    /// System calls that they took: what is of one size and for one client leaves in one.
+    /// Sends that they took: what is of one size and for one client is one. Several go to the system in one call.
     pub sends: u64,
     /// Datagrams that the operating system did not take: its buffer was full, or the address unreachable.
     pub datagrams_unsent: u64,

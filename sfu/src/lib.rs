@@ -31,4 +31,4 @@ pub mod view;
 pub use config::{Config, Limits};
 pub use counters::{Counters, WorkerCounters};
 pub use driver::{SendError, Sfu, StartError};
-pub use shard::{Run, Shard, ShardConfig};
+pub use shard::{Batch, Run, Shard, ShardConfig};

@@ -317,9 +317,11 @@ impl World {
             }
         }
         let mut sent = 0;
-        self.shard.poll_transmit(self.now, |_, run| {
-            assert!(run.segment_size > 0 && run.contents.len() <= 65_507);
-            sent += run.contents.len();
+        self.shard.poll_transmit(self.now, |batch| {
+            for (_, run) in batch {
+                assert!(run.segment_size > 0 && run.contents.len() <= 65_507);
+                sent += run.contents.len();
+            }
         });
         sent
     }

@@ -17,6 +17,7 @@ mod heard;
 pub(crate) mod placement;
 pub(crate) mod routes;
 mod socket;
+mod together;
 mod worker;
 
 use std::io;
@@ -40,6 +41,7 @@ use door::{Door, Told};
 use placement::{Addressee, Entry, Handled, Placement};
 use routes::Routes;
 use socket::MediaSocket;
+use together::Headers;
 use worker::{Rest, Worker};
 
 /// A running media core. Clones are handles to the same one; it ends with [`shutdown`](Self::shutdown), or when the last handle is dropped.
@@ -102,21 +104,28 @@ impl Sfu {
             let mut seed = [0; 32];
             OsRng.try_fill_bytes(&mut seed).map_err(|error| StartError::System(io::Error::other(error)))?;
             let shard = Shard::new(shard_config.clone(), Arc::clone(&context), seed);
-            let worker = Worker {
-                index: shard_index,
-                shard: shard.as_one_of_several(shard_index),
-                socket,
-                poll,
-                inbox,
-                doors: Arc::clone(&inner.doors),
-                placement: inner.placement.clone(),
-                on_event: Arc::clone(&on_event),
-                routes: Routes::new(shard_index, count),
-                rest: Rest::default(),
+            let shard = shard.as_one_of_several(shard_index);
+            let (doors, placement) = (Arc::clone(&inner.doors), inner.placement.clone());
+            let on_event = Arc::clone(&on_event);
+            let work = move || {
+                let worker = Worker {
+                    index: shard_index,
+                    shard,
+                    socket,
+                    headers: Headers::default(),
+                    poll,
+                    inbox,
+                    doors,
+                    placement,
+                    on_event,
+                    routes: Routes::new(shard_index, count),
+                    rest: Rest::default(),
+                };
+                worker.run();
             };
             let thread = std::thread::Builder::new()
                 .name(format!("simmer-shard-{index}"))
-                .spawn(move || worker.run())
+                .spawn(work)
                 .map_err(StartError::System)?;
             inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }

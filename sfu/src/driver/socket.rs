@@ -2,11 +2,13 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::AddAssign;
 
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 use super::heard::Heard;
+use super::together::{Headers, Message, Way, send_together};
 use crate::shard::Run;
 
 /// A bound UDP socket with GRO and GSO where the system has them.
@@ -27,6 +29,25 @@ pub(super) struct Path {
     pub(super) from: SocketAddr,
     /// To which of our addresses, when they are several and the system says.
     pub(super) local: Option<IpAddr>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Sent {
+    /// Datagrams that the system took.
+    pub(super) datagrams: u64,
+    /// In so many sends.
+    pub(super) sends: u64,
+    /// Datagrams that it did not take.
+    pub(super) unsent: u64,
+}
+
+impl AddAssign for Sent {
+    fn add_assign(&mut self, other: Self) {
+        self.datagrams += other.datagrams;
+        self.sends += other.sends;
+        self.unsent += other.unsent;
+    }
 }
 
 impl MediaSocket {
@@ -98,23 +119,50 @@ impl MediaSocket {
         &mut self.heard
     }
 
-    /// Sends one run; in how many system calls. What the system does not take at once is lost, as it would be on the line.
-    pub(super) fn send(&self, to: SocketAddr, run: Run<'_>) -> io::Result<u64> {
+    /// Sends runs, each to its destination. What the system does not take at once is lost, as it would be on the line.
+    pub(super) fn send<'a>(
+        &self,
+        headers: &mut Headers,
+        runs: impl IntoIterator<Item = (SocketAddr, Run<'a>)>,
+    ) -> Sent {
         let max_segments = self.state.max_gso_segments();
-        let mut calls = 0;
-        let src_ip = self.heard.source(to);
-        for contents in run.contents.chunks(run.segment_size * max_segments) {
-            let transmit = Transmit {
-                destination: self.reachable(to),
-                ecn: None,
-                contents,
-                segment_size: (contents.len() > run.segment_size).then_some(run.segment_size),
-                src_ip,
-            };
-            self.state.try_send(UdpSockRef::from(&self.socket), &transmit)?;
-            calls += 1;
+        let messages = runs.into_iter().flat_map(|(to, run)| {
+            let (to, source) = (self.reachable(to), self.heard.source(to));
+            run.contents.chunks(run.segment_size * max_segments).map(move |contents| {
+                let segment_size = u16::try_from(run.segment_size).ok();
+                let segment_size = segment_size.filter(|&size| contents.len() > usize::from(size));
+                Message { to, contents, way: Way { segment_size, source } }
+            })
+        });
+        let mut sent = Sent::default();
+        send_together(headers, &self.socket, messages, |message, left| {
+            let datagrams = message.datagrams();
+            if left || self.send_alone(message) {
+                sent.sends += 1;
+                sent.datagrams += datagrams;
+            } else {
+                sent.unsent += datagrams;
+            }
+        });
+        sent
+    }
+
+    /// Sends what the system did not take with others. Whether it takes it alone, if need be without segments from now on.
+    #[cold]
+    fn send_alone(&self, message: &Message<'_>) -> bool {
+        if message.to.port() == 0 {
+            // Nobody can be there, and the system says of it what it says where it has no segments.
+            return false;
         }
-        Ok(calls)
+        let transmit = Transmit {
+            destination: message.to,
+            ecn: None,
+            contents: message.contents,
+            segment_size: message.way.segment_size.map(usize::from),
+            src_ip: message.way.source,
+        };
+        let sent = self.state.try_send(UdpSockRef::from(&self.socket), &transmit);
+        sent.inspect_err(|error| tracing::debug!(%error, "sending from the media port")).is_ok()
     }
 
     /// An IPv4 address as a dual-stack socket wants it written.
@@ -146,6 +194,7 @@ const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket as StdSocket;
+    use std::time::Duration;
 
     use super::*;
 
@@ -154,6 +203,10 @@ mod tests {
 
     fn any(address: &str) -> MediaSocket {
         MediaSocket::bind(address.parse().unwrap(), 1).unwrap().remove(0)
+    }
+
+    fn send_run(ours: &MediaSocket, to: SocketAddr, contents: &[u8], segment_size: usize) -> Sent {
+        ours.send(&mut Headers::default(), [(to, Run { contents, segment_size })])
     }
 
     /// Takes the next so many datagrams and answers each with itself; whether each was heard elsewhere.
@@ -167,7 +220,7 @@ mod tests {
                 ours.heard().note(path, contents[0]);
                 for contents in contents.chunks(size) {
                     elsewhere.push(heard_elsewhere);
-                    ours.send(path.from, Run { contents, segment_size: contents.len() }).unwrap();
+                    send_run(ours, path.from, contents, contents.len());
                 }
                 ours.heard().settle();
             }
@@ -212,7 +265,7 @@ mod tests {
         echo(&mut ours, 2);
         assert_eq!([(); 2].map(|()| answered_from(&client)), ["127.0.0.3", "127.0.0.2"]);
         let to = client.local_addr().unwrap();
-        ours.send(to, Run { contents: MEDIA, segment_size: MEDIA.len() }).unwrap();
+        send_run(&ours, to, MEDIA, MEDIA.len());
         assert_eq!(answered_from(&client), "127.0.0.3");
     }
 
@@ -224,15 +277,95 @@ mod tests {
         echo(&mut ours, 1);
         answered_from(&client);
         let at_once = ours.state.max_gso_segments();
-        for (datagrams, calls) in [(1, 1), (at_once, 1), (at_once + 1, 2)] {
-            let run = Run { contents: &vec![128; MEDIA.len() * datagrams - 1], segment_size: MEDIA.len() };
-            assert_eq!(
-                (run.datagrams(), ours.send(client.local_addr().unwrap(), run).unwrap()),
-                (datagrams as u64, calls)
+        for (datagrams, sends) in [(1, 1), (at_once, 1), (at_once + 1, 2)] {
+            let sent = send_run(
+                &ours,
+                client.local_addr().unwrap(),
+                &vec![128; MEDIA.len() * datagrams - 1],
+                MEDIA.len(),
             );
+            assert_eq!(sent, Sent { datagrams: datagrams as u64, sends, unsent: 0 });
             let lengths: Vec<_> = (0..datagrams).map(|_| client.recv(&mut [0; 16]).unwrap()).collect();
             assert_eq!(lengths.iter().sum::<usize>(), MEDIA.len() * datagrams - 1);
         }
+    }
+
+    /// To whom, what, and the size of each datagram.
+    type Parcel = (SocketAddr, Vec<u8>, usize);
+
+    /// So many clients, and for each a picture of four datagrams and a sound.
+    fn pictures_and_sounds(clients: usize) -> (Vec<StdSocket>, Vec<Parcel>) {
+        let client = |_| {
+            let client = StdSocket::bind("127.0.0.1:0").unwrap();
+            // What never comes is not waited for.
+            client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            client
+        };
+        let clients: Vec<_> = (0..clients).map(client).collect();
+        let each = clients.iter().zip(1..).flat_map(|(client, number): (_, u8)| {
+            let to = client.local_addr().unwrap();
+            [(to, vec![number; 350], 100), (to, vec![number + 100; 20], 20)]
+        });
+        let runs = each.collect();
+        (clients, runs)
+    }
+
+    fn send_all<'a>(ours: &MediaSocket, runs: impl IntoIterator<Item = &'a Parcel>) -> Sent {
+        let runs = runs
+            .into_iter()
+            .map(|(to, contents, segment_size)| (*to, Run { contents, segment_size: *segment_size }));
+        ours.send(&mut Headers::default(), runs)
+    }
+
+    fn received(client: &StdSocket, count: usize) -> Vec<Vec<u8>> {
+        let take = || {
+            let mut buffer = [0; 512];
+            let length = client.recv(&mut buffer).unwrap();
+            buffer[..length].to_vec()
+        };
+        (0..count).map(|_| take()).collect()
+    }
+
+    #[test]
+    fn what_leaves_together_arrives_at_each_client_in_order() {
+        let ours = any("127.0.0.1:0");
+        let (clients, runs) = pictures_and_sounds(40);
+        let picture = |number| [(number, 100), (number, 100), (number, 100), (number, 50)];
+        let sound = |number| [(number + 100, 20)];
+        let of = |expected: &[(u8, usize)]| -> Vec<_> {
+            expected.iter().map(|&(byte, length)| vec![byte; length]).collect()
+        };
+
+        // Neighbours go another way.
+        assert_eq!(send_all(&ours, &runs), Sent { datagrams: 40 * 5, sends: 80, unsent: 0 });
+        for (client, number) in clients.iter().zip(1..) {
+            assert_eq!(received(client, 5), of(&[&picture(number)[..], &sound(number)].concat()));
+        }
+        // Neighbours go the same, until they do not.
+        let mut runs = runs;
+        runs.sort_by_key(|(_, _, size)| *size);
+        assert_eq!(send_all(&ours, &runs), Sent { datagrams: 40 * 5, sends: 80, unsent: 0 });
+        for (client, number) in clients.iter().zip(1..) {
+            assert_eq!(received(client, 5), of(&[&sound(number)[..], &picture(number)].concat()));
+        }
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_counted_and_holds_nothing_else_up() {
+        let ours = any("127.0.0.1:0");
+        let (clients, mut runs) = pictures_and_sounds(4);
+        let segments = ours.state.max_gso_segments();
+        runs.sort_by_key(|(_, _, size)| *size);
+        // Of four sounds the second; of four pictures the first and the last.
+        for at in [1, 4, 7] {
+            runs[at].0.set_port(0);
+        }
+        assert_eq!(send_all(&ours, &runs), Sent { datagrams: 3 + 2 * 4, sends: 5, unsent: 1 + 2 * 4 });
+        let octets = [(1, 20), (4, 350), (5, 370), (1, 20)];
+        for (client, (datagrams, octets)) in clients.iter().zip(octets) {
+            assert_eq!(received(client, datagrams).concat().len(), octets);
+        }
+        assert_eq!(ours.state.max_gso_segments(), segments, "it is no reason to do without segments");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! One worker's turn: what came in, what is due, what goes out.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +14,13 @@ use super::door::{Arrival, Door, Handed, Inbox, Told};
 use super::heard::is_check;
 use super::placement::{Entry, Handled, Placement};
 use super::routes::Routes;
-use super::socket::MediaSocket;
+use super::socket::{MediaSocket, Sent};
+use super::together::Headers;
 use crate::counters::WorkerCounters;
 use crate::id::ShardIndex;
 use crate::message::{DisconnectReason, Event};
 use crate::shard::mirror::Crossing;
-use crate::shard::{Run, Shard};
+use crate::shard::{Batch, Shard};
 use crate::transport::{Class, RtcTransport, Transport};
 
 /// Whom events are told to. One worker at a time.
@@ -31,6 +31,7 @@ pub(super) struct Worker {
     pub(super) index: ShardIndex,
     pub(super) shard: Shard<RtcTransport>,
     pub(super) socket: MediaSocket,
+    pub(super) headers: Headers,
     pub(super) poll: Poll,
     pub(super) inbox: Inbox,
     /// Everybody's, its own at its index.
@@ -328,21 +329,12 @@ impl Worker {
         self.send(|shard, send| shard.poll_transmit(now, send));
     }
 
-    fn send(&mut self, poll: impl FnOnce(&mut Shard<RtcTransport>, &mut dyn FnMut(SocketAddr, Run<'_>))) {
-        let socket = &self.socket;
-        let (mut sent, mut calls, mut unsent) = (0, 0, 0);
-        poll(&mut self.shard, &mut |to, run| match socket.send(to, run) {
-            Ok(taken) => {
-                sent += run.datagrams();
-                calls += taken;
-            }
-            Err(error) => {
-                unsent += run.datagrams();
-                tracing::debug!(%error, "sending from the media port");
-            }
-        });
-        self.shard.count_sent(sent, calls);
-        self.shard.count_unsent(unsent);
+    fn send(&mut self, poll: impl FnOnce(&mut Shard<RtcTransport>, &mut dyn FnMut(Batch<'_>))) {
+        let (socket, headers) = (&self.socket, &mut self.headers);
+        let mut sent = Sent::default();
+        poll(&mut self.shard, &mut |batch| sent += socket.send(headers, batch));
+        self.shard.count_sent(sent.datagrams, sent.sends);
+        self.shard.count_unsent(sent.unsent);
     }
 
     fn tell(&mut self) {

@@ -10,7 +10,7 @@ use crate::bandwidth::{BandwidthEstimator, Bitrate, EstimatorReport, Pacer, Prob
 use crate::egress::{Sent, SourcePacket};
 use crate::ingress::RateMeter;
 use crate::shard::carried::{Carried, Packet};
-use crate::shard::outbox::{Outbox, Run};
+use crate::shard::outbox::Outbox;
 
 /// What goes down to one participant.
 pub(super) struct Downlink {
@@ -443,11 +443,6 @@ impl Downlink {
     /// There is nothing to fill the probe with.
     pub(super) fn abandon_probe(&mut self) {
         self.probing = None;
-    }
-
-    /// Hands out what is written.
-    pub(super) fn drain(&mut self, send: impl FnMut(Run<'_>)) {
-        self.outbox.drain(send);
     }
 
     /// When something is due: a packet's turn, a repair's, or the estimator's.

@@ -134,7 +134,7 @@ impl<T: Transport> Shard<T> {
         let Some(participant) = self.participants.get_mut(index) else { return };
         let outbox = &mut participant.downlink.outbox;
         if outbox.memory() == 0
-            && let Some(spare) = self.spare.pop()
+            && let Some(spare) = self.leaving.lend()
         {
             *outbox = spare;
         }
@@ -146,12 +146,7 @@ impl<T: Transport> Shard<T> {
         let Some(participant) = self.participants.get_mut(index) else { return };
         let outbox = &mut participant.downlink.outbox;
         if outbox.is_empty() && outbox.memory() > 0 {
-            let spare = std::mem::take(outbox);
-            // The first few are in use all the time, the others when something else comes between packets and their sending.
-            let few = self.spare.len() < FEW_SPARE || spare.memory() <= SPARE_BYTES;
-            if few && self.spare.len() < MOST_SPARE {
-                self.spare.push(spare);
-            }
+            self.leaving.take_back(std::mem::take(outbox));
         }
     }
 
@@ -478,9 +473,3 @@ impl LossReport {
 const MAX_PROBE_STEPS: usize = 256;
 /// Sequence numbers looked at in one negative acknowledgement: as many as are kept.
 const MAX_LOST: usize = 512;
-/// As many write before anything leaves, at most times, with some to spare. When something changes in the middle of a picture all of its viewers do:
-/// then memory comes and goes.
-const MOST_SPARE: usize = 32;
-const FEW_SPARE: usize = 16;
-/// A picture of 2 Mbit/s.
-const SPARE_BYTES: usize = 10 * 1024;

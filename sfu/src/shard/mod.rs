@@ -11,6 +11,7 @@
 //! - `downlink`: a participant's line down: estimate, pace, what waits and what leaves.
 //! - `pictures`: what the wishes of a view come to; `viewing`: that to slots; `sounds`: who speaks, and whose sound has a slot where slots are few.
 //! - `allocation`: slots to encodings, within what the line carries; `saving`: what publishers need not send.
+//! - `leaving`: what several viewers are sent in one call.
 //! - `mirror`: a room on several shards.
 //! - `fault`: what remains in order when one participant's handling panics.
 
@@ -22,6 +23,7 @@ mod carried;
 mod downlink;
 mod fan_out;
 mod fault;
+mod leaving;
 pub(crate) mod mirror;
 mod negotiation;
 mod outbox;
@@ -56,8 +58,9 @@ use crate::sink::{Sink, SinkEvent};
 use crate::transport::{ChannelId, Incoming, SendDataError, Transport, TransportEvent};
 use arena::Arena;
 use burst::Burst;
+pub use leaving::Batch;
+use leaving::{Leaving, TURNS_AT_ONCE};
 use mirror::Crossing;
-use outbox::Outbox;
 pub use outbox::Run;
 use participant::Participant;
 use publication::PublicationState;
@@ -90,8 +93,8 @@ pub struct Shard<T: Transport> {
     room_timers: Timers,
     /// What came last, on its way to its viewers.
     burst: Burst,
-    /// Lent to one viewer after the other for what is sent at once: the last one stays in the processor's cache.
-    spare: Vec<Outbox>,
+    /// What is sent at once.
+    leaving: Leaving,
     /// Lent to one estimator after the other.
     arrivals: Arrivals,
     /// Publishers whose turn it is, kept for its memory.
@@ -127,7 +130,7 @@ impl<T: Transport> Shard<T> {
             timers: Timers::default(),
             room_timers: Timers::default(),
             burst: Burst::default(),
-            spare: Vec::new(),
+            leaving: Leaving::default(),
             arrivals: Arrivals::default(),
             reporting: Vec::new(),
             queue: Vec::new(),
@@ -291,11 +294,12 @@ impl<T: Transport> Shard<T> {
         self.timers.next().into_iter().chain(self.room_timers.next()).min()
     }
 
-    /// Hands out all datagrams to be sent, grouped by destination. A panic on the way is that of one participant: see [`guarded`](Self::guarded).
-    pub fn poll_transmit(&mut self, now: Instant, mut send: impl FnMut(SocketAddr, Run<'_>)) {
+    /// Hands out all datagrams to be sent, those of several destinations at a time. A panic on the way is that of one participant: see
+    /// [`guarded`](Self::guarded).
+    pub fn poll_transmit(&mut self, now: Instant, mut send: impl FnMut(Batch<'_>)) {
         while let Some((to, datagram)) = self.control.pop_front() {
-            if !datagram.is_empty() {
-                send(to, Run { contents: &datagram, segment_size: datagram.len() });
+            if self.leaving.put_datagram(to, &datagram) {
+                self.leaving.send(&mut send);
             }
         }
         self.guarded(now, |shard, now| {
@@ -312,27 +316,29 @@ impl<T: Transport> Shard<T> {
     }
 
     /// Hands out what is written already, as [`poll_transmit`](Self::poll_transmit) does, and lets what is on its way wait for the rest of a picture.
-    pub fn poll_written(&mut self, mut send: impl FnMut(SocketAddr, Run<'_>)) {
+    pub fn poll_written(&mut self, mut send: impl FnMut(Batch<'_>)) {
         let mut queue = std::mem::take(&mut self.queue);
         for index in queue.drain(..) {
             self.hand_out(index, &mut send);
-            if let Some(participant) = self.participants.get_mut(index) {
-                participant.downlink.outbox.trim();
-            }
-            self.take_back(index);
         }
         self.queue = queue;
+        self.leaving.send(&mut send);
     }
 
-    fn hand_out(&mut self, index: usize, send: &mut impl FnMut(SocketAddr, Run<'_>)) {
+    fn hand_out(&mut self, index: usize, send: &mut impl FnMut(Batch<'_>)) {
         let Some(participant) = self.participants.get_mut(index).filter(|participant| participant.queued)
         else {
             return;
         };
         participant.queued = false;
+        let outbox = std::mem::take(&mut participant.downlink.outbox);
         match participant.transport.as_ref().and_then(Transport::destination) {
-            Some(to) => participant.downlink.drain(|run| send(to, run)),
-            None => participant.downlink.drain(|_| {}),
+            Some(to) => {
+                if self.leaving.put(to, outbox) {
+                    self.leaving.send(send);
+                }
+            }
+            None => self.leaving.take_back(outbox),
         }
     }
 
@@ -379,10 +385,10 @@ impl<T: Transport> Shard<T> {
         self.counters
     }
 
-    /// Counts datagrams that were sent, and the system calls that they took.
-    pub fn count_sent(&mut self, datagrams: u64, calls: u64) {
+    /// Counts datagrams that were sent, and the sends that they took.
+    pub fn count_sent(&mut self, datagrams: u64, sends: u64) {
         self.counters.datagrams_sent += datagrams;
-        self.counters.sends += calls;
+        self.counters.sends += sends;
     }
 
     /// Counts datagrams that could not be sent.
@@ -610,8 +616,6 @@ impl<T: Transport> Shard<T> {
 
 /// Addresses that one participant may be bound to at once; the one bound first goes.
 const MAX_ADDRESSES: usize = 16;
-/// As many write before what they wrote is sent.
-const TURNS_AT_ONCE: usize = 16;
 /// The finest grain of timers.
 const MIN_TURN: Duration = Duration::from_millis(1);
 /// For so long the packets of whoever sends those of a picture apart leave as they come.

@@ -1,7 +1,7 @@
 //! One destination's datagrams between being sealed and being sent.
 
 /// Datagrams for one destination, back to back in one buffer, so that runs of equal size leave as one GSO send.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
     sizes: Vec<u16>,
@@ -46,35 +46,49 @@ impl Outbox {
         self.bytes.capacity()
     }
 
-    /// Gives back memory that only a rare burst needs, such as the packets since a key frame for who has just come.
-    pub(crate) fn trim(&mut self) {
-        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES {
-            *self = Self::default();
-        }
+    /// All of it, in order, in runs of one size.
+    pub(crate) fn runs(&self) -> Runs<'_> {
+        Runs { bytes: &self.bytes, sizes: &self.sizes }
     }
 
-    /// Hands every run to `send`, in order, and is empty after it; the memory is kept.
-    pub(crate) fn drain(&mut self, mut send: impl FnMut(Run<'_>)) {
-        let mut rest = &self.bytes[..];
-        let mut sizes = self.sizes.iter().copied().map(usize::from).peekable();
-        while let Some(segment_size) = sizes.next() {
-            let mut length = segment_size;
-            let mut count = 1;
-            while let Some(next) = sizes.next_if(|&next| {
-                next <= segment_size && count < MAX_SEGMENTS && length + next <= MAX_RUN_BYTES
-            }) {
-                length += next;
-                count += 1;
-                if next < segment_size {
-                    break;
-                }
-            }
-            let (contents, after) = rest.split_at(length);
-            rest = after;
-            send(Run { contents, segment_size });
+    /// Empties it. The memory is kept, but for what only a rare burst needs, such as the packets since a key frame for who has just come.
+    pub(crate) fn clear(&mut self) {
+        if self.bytes.capacity() > KEPT_BYTES {
+            *self = Self::default();
         }
         self.bytes.clear();
         self.sizes.clear();
+    }
+}
+
+/// The runs of an outbox.
+#[derive(Clone, Debug)]
+pub(crate) struct Runs<'a> {
+    bytes: &'a [u8],
+    sizes: &'a [u16],
+}
+
+impl<'a> Iterator for Runs<'a> {
+    type Item = Run<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Run<'a>> {
+        let segment_size = usize::from(*self.sizes.first()?);
+        let (mut length, mut count) = (segment_size, 1);
+        while let Some(&next) = self.sizes.get(count) {
+            let next = usize::from(next);
+            if next > segment_size || count == MAX_SEGMENTS || length + next > MAX_RUN_BYTES {
+                break;
+            }
+            length += next;
+            count += 1;
+            if next < segment_size {
+                break;
+            }
+        }
+        let (contents, bytes) = self.bytes.split_at(length);
+        (self.bytes, self.sizes) = (bytes, &self.sizes[count..]);
+        Some(Run { contents, segment_size })
     }
 }
 
@@ -97,10 +111,7 @@ mod tests {
                 true
             });
         }
-        let mut runs = Vec::new();
-        outbox.drain(|run| runs.push((run.contents.len(), run.segment_size)));
-        assert!(outbox.is_empty());
-        runs
+        outbox.runs().map(|run| (run.contents.len(), run.segment_size)).collect()
     }
 
     #[test]
@@ -125,10 +136,8 @@ mod tests {
                 buffer.resize(start + size, 7);
                 true
             });
-            outbox.trim();
-            assert_eq!(outbox.bytes.len(), size, "what is in it stays");
-            outbox.drain(|_| {});
-            outbox.trim();
+            outbox.clear();
+            assert!(outbox.is_empty());
             assert_eq!(outbox.bytes.capacity() >= size, kept);
         }
     }
@@ -146,6 +155,6 @@ mod tests {
             buffer.push(1);
             true
         });
-        outbox.drain(|run| assert_eq!(run.contents, [1]));
+        assert_eq!(outbox.runs().map(|run| run.contents).collect::<Vec<_>>(), [[1]]);
     }
 }

@@ -235,10 +235,12 @@ impl Broadcast {
 
     fn send(&mut self) {
         let (now, viewers) = (self.now, &mut self.viewers);
-        self.shard.poll_transmit(now, |to, run| {
-            let viewer = usize::from(to.port()).checked_sub(FIRST_PORT + 1);
-            if let Some(viewer) = viewer.and_then(|viewer| viewers.get_mut(viewer)) {
-                viewer.receive(now, &run);
+        self.shard.poll_transmit(now, |batch| {
+            for (to, run) in batch {
+                let viewer = usize::from(to.port()).checked_sub(FIRST_PORT + 1);
+                if let Some(viewer) = viewer.and_then(|viewer| viewers.get_mut(viewer)) {
+                    viewer.receive(now, &run);
+                }
             }
         });
     }

@@ -251,11 +251,13 @@ impl World {
             self.events.push(event);
         }
         let (now, origin, network, trace) = (self.now, self.origin, &mut self.network, &mut self.trace);
-        self.shard.poll_transmit(now, |to, run| {
-            for datagram in run.contents.chunks(run.segment_size) {
-                (now - origin, to, datagram.len(), crc32fast::hash(datagram)).hash(trace);
-                let datagram = Bytes::copy_from_slice(datagram);
-                network.send(now, down(to), Delivery { from: SERVER.into(), to, datagram });
+        self.shard.poll_transmit(now, |batch| {
+            for (to, run) in batch {
+                for datagram in run.contents.chunks(run.segment_size) {
+                    (now - origin, to, datagram.len(), crc32fast::hash(datagram)).hash(trace);
+                    let datagram = Bytes::copy_from_slice(datagram);
+                    network.send(now, down(to), Delivery { from: SERVER.into(), to, datagram });
+                }
             }
         });
         for client in self.clients.iter_mut().flatten() {

@@ -13,7 +13,7 @@ use crate::driver::routes::Routes;
 use crate::id::ShardIndex;
 use crate::message::{Command, Event};
 use crate::shard::mirror::Crossing;
-use crate::shard::{Run, Shard, ShardConfig};
+use crate::shard::{Batch, Shard, ShardConfig};
 use crate::sim::{PlainContext, PlainTransport};
 use crate::transport::Transport;
 
@@ -108,7 +108,7 @@ impl Shards {
     }
 
     /// As a shard's.
-    pub fn poll_transmit(&mut self, now: Instant, mut send: impl FnMut(SocketAddr, Run<'_>)) {
+    pub fn poll_transmit(&mut self, now: Instant, mut send: impl FnMut(Batch<'_>)) {
         for shard in &mut self.all {
             shard.poll_transmit(now, &mut send);
         }

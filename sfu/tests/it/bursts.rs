@@ -22,10 +22,12 @@ struct Sent {
 
 impl Sent {
     fn collect(&mut self, room: &mut Broadcast) {
-        room.shard.poll_transmit(room.now, |to, run| {
-            let datagrams = run.contents.chunks(run.segment_size).map(<[u8]>::to_vec);
-            self.datagrams.entry(to).or_default().extend(datagrams);
-            self.runs += 1;
+        room.shard.poll_transmit(room.now, |batch| {
+            for (to, run) in batch {
+                let datagrams = run.contents.chunks(run.segment_size).map(<[u8]>::to_vec);
+                self.datagrams.entry(to).or_default().extend(datagrams);
+                self.runs += 1;
+            }
         });
     }
 }
@@ -123,10 +125,10 @@ fn whose_packets_come_apart_is_not_waited_for_again_at_once() {
     assert!(take(&mut room, 3).is_some());
     room.now += Duration::from_millis(1);
     assert_eq!(room.shard.waits(room.now), None, "the rest is late");
-    room.shard.poll_transmit(room.now, |_, _| {});
+    room.shard.poll_transmit(room.now, |_| {});
     room.now += Duration::from_millis(900);
     assert_eq!(take(&mut room, 3), None);
-    room.shard.poll_transmit(room.now, |_, _| {});
+    room.shard.poll_transmit(room.now, |_| {});
     room.now += Duration::from_millis(101);
     assert!(take(&mut room, 1).is_some(), "it is tried once more");
 }

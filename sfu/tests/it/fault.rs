@@ -190,12 +190,14 @@ impl Call {
             }
         }
         let received = &mut self.received;
-        self.shard.poll_transmit(self.now, |to, run| {
-            let media = run.contents.chunks(run.segment_size).filter(|packet| {
-                packet.first().is_some_and(|first| first >> 6 == 2)
-                    && packet.get(1).is_some_and(|kind| kind & 0x7f == 96)
-            });
-            *received.entry(to.port()).or_default() += media.count();
+        self.shard.poll_transmit(self.now, |batch| {
+            for (to, run) in batch {
+                let media = run.contents.chunks(run.segment_size).filter(|packet| {
+                    packet.first().is_some_and(|first| first >> 6 == 2)
+                        && packet.get(1).is_some_and(|kind| kind & 0x7f == 96)
+                });
+                *received.entry(to.port()).or_default() += media.count();
+            }
         });
     }
 }

@@ -163,16 +163,18 @@ impl Room {
         let mut heard = vec![Vec::new(); self.ssrcs.len()];
         while self.shard.poll_event().is_some() {}
         let (now, reports) = (self.now, &mut self.reports);
-        self.shard.poll_transmit(now, |to, run| {
-            for datagram in run.contents.chunks(run.segment_size) {
-                reports.extend(rtcp::parse(datagram).filter_map(|packet| match packet {
-                    RtcpPacket::SenderReport { ntp, rtp_time, .. } => Some((now, ntp, rtp_time)),
-                    _ => None,
-                }));
-            }
-            let media = |bytes: &&[u8]| bytes[0] >= 128 && !(192..224).contains(&bytes[1]);
-            for datagram in run.contents.chunks(run.segment_size).filter(media) {
-                heard[usize::from(to.port()) - 10_001].push(Heard::read(datagram));
+        self.shard.poll_transmit(now, |batch| {
+            for (to, run) in batch {
+                for datagram in run.contents.chunks(run.segment_size) {
+                    reports.extend(rtcp::parse(datagram).filter_map(|packet| match packet {
+                        RtcpPacket::SenderReport { ntp, rtp_time, .. } => Some((now, ntp, rtp_time)),
+                        _ => None,
+                    }));
+                }
+                let media = |bytes: &&[u8]| bytes[0] >= 128 && !(192..224).contains(&bytes[1]);
+                for datagram in run.contents.chunks(run.segment_size).filter(media) {
+                    heard[usize::from(to.port()) - 10_001].push(Heard::read(datagram));
+                }
             }
         });
         heard

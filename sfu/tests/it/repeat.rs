@@ -43,17 +43,19 @@ fn what_is_sent_again_under_the_same_number_is_the_same_packet() {
     now += Duration::from_millis(30);
     shard.handle_timeout(now);
     let mut sent = Vec::new();
-    let take = |shard: &mut Shard<PlainTransport>, now| {
-        let mut media = Vec::new();
-        shard.poll_transmit(now, |to, run| {
-            let datagrams = run.contents.chunks(run.segment_size).map(<[u8]>::to_vec);
-            media.extend(
-                datagrams
-                    .filter(|bytes| to == address(1) && bytes[0] >= 128 && !(192..224).contains(&bytes[1])),
-            );
-        });
-        media
-    };
+    let take =
+        |shard: &mut Shard<PlainTransport>, now| {
+            let mut media = Vec::new();
+            shard.poll_transmit(now, |batch| {
+                for (to, run) in batch {
+                    let datagrams = run.contents.chunks(run.segment_size).map(<[u8]>::to_vec);
+                    media.extend(datagrams.filter(|bytes| {
+                        to == address(1) && bytes[0] >= 128 && !(192..224).contains(&bytes[1])
+                    }));
+                }
+            });
+            media
+        };
     for sequence in 0..10_u16 {
         now += Duration::from_millis(5);
         let mark = Mark {

@@ -40,7 +40,7 @@ fn reaches(shard: &mut Shard<PlainTransport>, now: Instant, ufrag: &str, port: u
     let from: SocketAddr = ([127, 0, 0, 1], port).into();
     shard.handle_datagram(now, from, BytesMut::from(&check(ufrag)[..]));
     let mut replies = 0;
-    shard.poll_transmit(now, |to, _| replies += usize::from(to == from));
+    shard.poll_transmit(now, |batch| replies += batch.filter(|(to, _)| *to == from).count());
     replies > 0
 }
 

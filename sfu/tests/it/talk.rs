@@ -183,11 +183,13 @@ impl Room {
             self.follow(&event);
         }
         let (voices, handovers) = (&mut self.voices, &mut self.handovers);
-        self.shard.poll_transmit(self.now, |to, run| {
-            let media = |bytes: &&[u8]| bytes[0] >= 128 && !(192..224).contains(&bytes[1]);
-            for datagram in run.contents.chunks(run.segment_size).filter(media) {
-                let listener = usize::from(to.port()) - 10_001;
-                *handovers += usize::from(voices[listener].hear(listener, datagram));
+        self.shard.poll_transmit(self.now, |batch| {
+            for (to, run) in batch {
+                let media = |bytes: &&[u8]| bytes[0] >= 128 && !(192..224).contains(&bytes[1]);
+                for datagram in run.contents.chunks(run.segment_size).filter(media) {
+                    let listener = usize::from(to.port()) - 10_001;
+                    *handovers += usize::from(voices[listener].hear(listener, datagram));
+                }
             }
         });
     }

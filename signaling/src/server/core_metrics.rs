@@ -172,7 +172,7 @@ fn totals(core: &Counters) -> [Row; 22] {
         ),
         (
             "simmer_media_sends_total",
-            "System calls that these took: packets of one picture to one client leave in one.",
+            "Sends that these took: packets of one picture to one client are one, and several sends go to the system in one call.",
             core.sends,
         ),
         (

@@ -180,11 +180,9 @@ impl Line {
             }
             next = self.publication.release(encoding);
         }
-        let mut sent = Vec::new();
-        self.downlink.drain(|run| {
-            sent.extend(run.contents.chunks(run.segment_size).map(<[u8]>::to_vec));
-        });
-        sent.into_iter().for_each(|datagram| self.see(&datagram));
+        let outbox = std::mem::take(&mut self.downlink.outbox);
+        let sent = outbox.runs().flat_map(|run| run.contents.chunks(run.segment_size));
+        sent.for_each(|datagram| self.see(datagram));
     }
 
     /// Whether the packet began what the slot shows from now on.
