@@ -2,9 +2,9 @@
 
 use crate::bandwidth::{Bitrate, Probe, ProbeId};
 
-/// The probes under way, the oldest making room.
+/// The probes under way, the newest first; beyond [`MOST`] the oldest goes. Most of the time there is none, and no memory for any.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Clusters([Option<Cluster>; 4]);
+pub(super) struct Clusters(Vec<Cluster>);
 
 /// What a probe found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,10 +43,9 @@ struct Passed {
 impl Clusters {
     /// A probe begins.
     pub(super) fn begin(&mut self, probe: Probe, now_us: i64) {
-        self.0.rotate_right(1);
-        let [newest, ..] = &mut self.0;
+        self.0.truncate(MOST - 1);
         let (sent, arrived) = (Passed::default(), Passed::default());
-        *newest = Some(Cluster {
+        let newest = Cluster {
             probe,
             began_us: now_us,
             own_bytes: 0,
@@ -54,7 +53,8 @@ impl Clusters {
             arrived,
             fresh: false,
             found: Bitrate::ZERO,
-        });
+        };
+        self.0.insert(0, newest);
     }
 
     /// A datagram left, part of a probe or not. While a probe is being sent, whatever leaves in between adds to the rate it tries: the answer is what
@@ -62,7 +62,7 @@ impl Clusters {
     pub(super) fn on_sent(&mut self, id: Option<ProbeId>, now_us: i64, bytes: u32) -> Option<ProbeId> {
         let cluster = match id {
             Some(id) => self.find(id)?,
-            None => self.0.iter_mut().flatten().find(|cluster| cluster.is_being_sent(now_us))?,
+            None => self.0.iter_mut().find(|cluster| cluster.is_being_sent(now_us))?,
         };
         cluster.sent.add(now_us, bytes);
         if id.is_some() {
@@ -81,7 +81,7 @@ impl Clusters {
 
     /// Of a probe that showed more than before, the oldest first.
     pub(super) fn next_finding(&mut self) -> Option<Finding> {
-        self.0.iter_mut().rev().flatten().find_map(|cluster| {
+        self.0.iter_mut().rev().find_map(|cluster| {
             let fresh = std::mem::take(&mut cluster.fresh);
             let finding = fresh.then(|| cluster.finding()).flatten()?;
             let more = finding.carried > cluster.found * 1.05;
@@ -92,20 +92,19 @@ impl Clusters {
 
     /// Lets go of all.
     pub(super) fn clear(&mut self) {
-        self.0 = [None; 4];
+        self.0 = Vec::new();
     }
 
     /// Lets go of those whose time is over.
     pub(super) fn expire(&mut self, now_us: i64) {
-        for cluster in &mut self.0 {
-            if cluster.is_some_and(|cluster| now_us.saturating_sub(cluster.began_us) > LIFE_US) {
-                *cluster = None;
-            }
+        self.0.retain(|cluster| now_us.saturating_sub(cluster.began_us) <= LIFE_US);
+        if self.0.is_empty() {
+            self.clear();
         }
     }
 
     fn find(&mut self, id: ProbeId) -> Option<&mut Cluster> {
-        self.0.iter_mut().flatten().find(|cluster| cluster.probe.id == id)
+        self.0.iter_mut().find(|cluster| cluster.probe.id == id)
     }
 }
 
@@ -162,6 +161,8 @@ impl Passed {
     }
 }
 
+/// Findings of older ones are of the past.
+const MOST: usize = 4;
 /// Part of a probe that has to arrive.
 const ENOUGH: f64 = 0.8;
 /// What arrives slower than so much of the rate sent has filled the line.

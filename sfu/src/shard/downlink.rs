@@ -288,8 +288,10 @@ impl Downlink {
 
     /// The estimator, made when there is none: the client tells of its line.
     pub(super) fn measured(&mut self, now: Instant) -> &mut BandwidthEstimator {
-        let sent = self.unmeasured.present(now);
-        self.estimator.get_or_insert_with(|| Box::new(BandwidthEstimator::new(now).beginning_at(now, sent)))
+        self.estimator.get_or_insert_with(|| {
+            let sent = self.unmeasured.present(now);
+            Box::new(BandwidthEstimator::new(now).beginning_at(now, sent))
+        })
     }
 
     /// What would be sent if the line carried everything. Nothing tells how a probe without numbers fared, so there is none.
