@@ -69,7 +69,7 @@ bench-steps:
 	$(CARGO) build --release -p simmer-bench --example fan_out --locked
 	.ci/count-instructions "$(abspath $(TARGET))/release/examples/fan_out"
 
-# What a real Chromium sees of the promises of media over bad lines: target/media-report/report.md, eight minutes.
+# What a real Chromium sees of the promises of media over bad lines: target/media-report/report.md, ten minutes.
 # MEDIA_REPORT=--strict fails when one is missed, MEDIA_REPORT="rate-steps blackout" plays these only.
 MEDIA_REPORT ?=
 media-report:
