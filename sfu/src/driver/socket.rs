@@ -131,12 +131,12 @@ impl MediaSocket {
             run.contents.chunks(run.segment_size * max_segments).map(move |contents| {
                 let segment_size = u16::try_from(run.segment_size).ok();
                 let segment_size = segment_size.filter(|&size| contents.len() > usize::from(size));
-                Message { to, contents, way: Way { segment_size, source } }
+                Message { to, run: Run { contents, ..run }, way: Way { segment_size, source } }
             })
         });
         let mut sent = Sent::default();
         send_together(headers, &self.socket, messages, |message, left| {
-            let datagrams = message.datagrams();
+            let datagrams = message.run.datagrams();
             if left || self.send_alone(message) {
                 sent.sends += 1;
                 sent.datagrams += datagrams;
@@ -157,7 +157,7 @@ impl MediaSocket {
         let transmit = Transmit {
             destination: message.to,
             ecn: None,
-            contents: message.contents,
+            contents: message.run.contents,
             segment_size: message.way.segment_size.map(usize::from),
             src_ip: message.way.source,
         };

@@ -4,19 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use mio::net::UdpSocket;
 
+use crate::shard::Run;
+
 /// What one send takes: one datagram, or several of one size for one destination.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message<'a> {
     pub(super) to: SocketAddr,
-    pub(super) contents: &'a [u8],
+    pub(super) run: Run<'a>,
     pub(super) way: Way,
-}
-
-impl Message<'_> {
-    /// How many datagrams it is.
-    pub(super) fn datagrams(&self) -> u64 {
-        self.way.segment_size.map_or(1, |size| self.contents.len().div_ceil(size.into()) as u64)
-    }
 }
 
 /// What the system is told of a message beyond its contents. It is told once for all that go in one call.
@@ -90,7 +85,7 @@ mod linux {
         /// Sends messages that go the same way, [`AT_ONCE`] at most; how many left.
         pub(super) fn send(&mut self, socket: &UdpSocket, way: Way, messages: &[Message<'_>]) -> usize {
             let contents: [[IoSlice<'_>; 1]; AT_ONCE] = std::array::from_fn(|at| {
-                [IoSlice::new(messages.get(at).map_or(&[][..], |message| message.contents))]
+                [IoSlice::new(messages.get(at).map_or(&[][..], |message| message.run.contents))]
             });
             let addresses: [Option<SockaddrStorage>; AT_ONCE] =
                 std::array::from_fn(|at| messages.get(at).map(|message| message.to.into()));
@@ -154,9 +149,10 @@ mod tests {
         // Also when less or more is said than before.
         for (segment_size, source) in [(None, None), (Some(100), source), (None, source), (Some(100), None)] {
             let way = Way { segment_size, source };
-            let messages = [Message { to, contents: &[1; 150], way }; AT_ONCE];
+            let run = Run { contents: &[1; 150], segment_size: segment_size.unwrap_or(150).into() };
+            let messages = [Message { to, run, way }; AT_ONCE];
             assert_eq!(headers.send(&socket, way, &messages), AT_ONCE);
-            let datagrams = messages.iter().map(Message::datagrams).sum::<u64>();
+            let datagrams = AT_ONCE as u64 * run.datagrams();
             let octets: usize = (0..datagrams).map(|_| client.recv(&mut [0; 200]).unwrap()).sum();
             assert_eq!(octets, 150 * AT_ONCE);
         }
