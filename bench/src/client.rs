@@ -88,6 +88,8 @@ pub struct ThreadResult {
     pub latency: Histogram<u64>,
     /// The distances of picture and sound.
     pub av_offset: Histogram<u64>,
+    /// Different packets of the window that came to its clients, also to those that are gone.
+    pub packets: u64,
     /// The share of the measuring window its thread was on a processor, 0 to 1.
     pub busy: f64,
 }
@@ -342,10 +344,10 @@ impl ClientLoop {
         self.measuring = measuring;
         if measuring {
             self.cpu = ThreadCpu::of_this_thread();
-            self.meters.latency.reset();
-            self.meters.av_offset.reset();
-        } else if let Some(cpu) = self.cpu.take() {
-            self.busy = cpu.busy();
+            self.meters.open_window();
+        } else {
+            self.meters.close_window();
+            self.busy = self.cpu.take().map_or(self.busy, |cpu| cpu.busy());
         }
         for driven in self.clients.values_mut() {
             if let Some(publisher) = &mut driven.client.publisher {
@@ -365,6 +367,7 @@ impl ClientLoop {
             clients: self.departed.iter().copied().chain(present).collect(),
             latency: self.meters.latency.clone(),
             av_offset: self.meters.av_offset.clone(),
+            packets: self.meters.packets,
             busy: self.busy,
         }
     }
@@ -416,7 +419,7 @@ impl Driven {
                 Inbound::Sealed(header) => {
                     rtp += 1;
                     if let Some(subscriber) = subscriber {
-                        subscriber.handle_sealed(now, header);
+                        subscriber.handle_sealed(now, header, meters);
                     }
                 }
                 Inbound::Rtcp(packets) => {

@@ -9,7 +9,6 @@ use hdrhistogram::Histogram;
 use crate::client::{ThreadResult, latency_histogram};
 use crate::connection::WireCounts;
 use crate::events::Heard;
-use crate::load::JoinsFrom;
 use crate::measure::ProcessUsage;
 use crate::member::Member;
 use crate::options::RunOptions;
@@ -90,6 +89,36 @@ impl Window {
     }
 }
 
+/// How far a run had come at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Passed {
+    /// Members that had begun to come.
+    pub members: usize,
+    /// What the processes had used.
+    pub usage: Usage,
+    /// Packets that had come to them.
+    pub received: u64,
+}
+
+/// The time in which members came whose joins are counted by cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Coming {
+    /// Before the first of them began.
+    pub from: Passed,
+    /// When all of them saw and heard everything.
+    pub until: Passed,
+}
+
+impl Coming {
+    /// What the server's process used in it less what it forwarded, at `us_per_packet`, in microseconds; none if its process is
+    /// not known.
+    fn joining_us(&self, us_per_packet: f64) -> Option<f64> {
+        let used = self.until.usage.server?.cpu_us.saturating_sub(self.from.usage.server?.cpu_us);
+        let forwarded = self.until.received.saturating_sub(self.from.received);
+        Some((used as f64 - forwarded as f64 * us_per_packet).max(0.0))
+    }
+}
+
 /// Everything a run left behind.
 #[derive(Debug)]
 pub struct Findings {
@@ -109,8 +138,8 @@ pub struct Findings {
     pub failures: Vec<String>,
     /// What the threads counted.
     pub results: Vec<ThreadResult>,
-    /// Where the joins began whose cost is told.
-    pub joins_from: Option<JoinsFrom>,
+    /// The joins whose cost is told.
+    pub coming: Option<Coming>,
     /// The window, unless the run ended before it.
     pub window: Option<Window>,
     /// Whether it was ended before its time.
@@ -136,8 +165,7 @@ impl Findings {
         let (sends_video, sends_audio) = self.scenario.sending();
         let video = (sends_video > 0).then(|| media(MediaKind::Video, &sums));
         let audio = (sends_audio > 0).then(|| media(MediaKind::Audio, &sums));
-        let received = [&video, &audio].map(|media| media.as_ref().map_or(0, |media| media.received));
-        let server = self.server_cost(received.iter().sum());
+        let server = self.server_cost(sums.packets);
         let mut report = Report {
             schema: 2,
             tool: "simmer-bench",
@@ -239,33 +267,23 @@ impl Findings {
         let (before, after) = (window.before.server?, window.after.server?);
         let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
         let seconds = window.length.as_secs_f64().max(1e-6);
-        let us_per_packet = cpu_us / (packets as f64).max(1.0);
-        let from = self.joins_from?;
-        let start = from.usage.server?;
-        let joined = self.milestones.range(from.first..).filter(|(_, at)| at.connected.is_some()).count();
-        let joined = (joined as f64).max(1.0);
-        // What was forwarded while they came is taken off, at the window's price.
-        let forwarded =
-            self.packets_until_window(from.received) as f64 * if packets > 0 { us_per_packet } else { 0.0 };
-        let joining_us = before.cpu_us.saturating_sub(start.cpu_us) as f64 - forwarded;
+        let us_per_packet = if packets > 0 { cpu_us / packets as f64 } else { 0.0 };
+        let coming = self.coming?;
+        let start = coming.from.usage.server?;
+        let came = self.milestones.range(coming.from.members..coming.until.members);
+        let joined = (came.filter(|(_, at)| at.connected.is_some()).count() as f64).max(1.0);
         Some(ServerCost {
             pid: self.options.server_pid?,
             cpu_s: cpu_us / 1e6,
             cpu_percent: cpu_us / 1e4 / seconds,
-            us_per_packet: if packets > 0 { us_per_packet } else { 0.0 },
+            us_per_packet,
             packets_per_s: packets as f64 / seconds,
-            join_cpu_ms: joining_us.max(0.0) / 1000.0 / joined,
+            join_cpu_ms: coming.joining_us(us_per_packet)? / 1000.0 / joined,
             kib_per_member: after.rss_kib.saturating_sub(start.rss_kib) as f64 / joined,
             rss_before_kib: start.rss_kib,
             rss_after_kib: after.rss_kib,
             peak_rss_kib: after.peak_rss_kib,
         })
-    }
-
-    /// Packets that came to members from the first join that counts until the window opened.
-    fn packets_until_window(&self, from: u64) -> u64 {
-        let until = self.samples.iter().find(|sample| sample.measured).map_or(from, |sample| sample.received);
-        until.saturating_sub(from)
     }
 
     fn bench_cost(&self) -> BenchCost {
@@ -320,6 +338,7 @@ pub(crate) struct Sums {
     pub(crate) delivery: (Delivery, Delivery),
     pub(crate) latency: Histogram<u64>,
     pub(crate) av_offset: Histogram<u64>,
+    pub(crate) packets: u64,
 }
 
 impl Sums {
@@ -333,10 +352,12 @@ impl Sums {
             delivery: (Delivery::default(), Delivery::default()),
             latency: latency_histogram(),
             av_offset: latency_histogram(),
+            packets: 0,
         };
         for result in results {
             let added = sums.latency.add(&result.latency).and(sums.av_offset.add(&result.av_offset));
             debug_assert!(added.is_ok(), "all threads' histograms have the same bounds");
+            sums.packets += result.packets;
             for client in &result.clients {
                 if let Some(counts) = &client.publisher {
                     sums.publishers.add(counts);

@@ -16,7 +16,7 @@ use crate::args::Target;
 use crate::client::{ClientThread, Notice, ThreadResult, latency_histogram};
 use crate::connection::CONNECT_TIMEOUT;
 use crate::events::EventLogs;
-use crate::findings::{Findings, Milestones, Usage, Window};
+use crate::findings::{Coming, Findings, Milestones, Passed, Usage, Window};
 use crate::flow::Flows;
 use crate::links::Links;
 use crate::measure::ProcessUsage;
@@ -45,20 +45,11 @@ pub struct Load {
     present: u64,
     received: Arc<AtomicU64>,
     began: Instant,
-    joins_from: Option<JoinsFrom>,
+    /// From where, and until where if they are there, joins are counted by cost.
+    joins_from: Option<Passed>,
+    coming_counted: Option<Coming>,
     samples: Vec<Sample>,
     opened: Option<(Instant, Usage)>,
-}
-
-/// Where the joins that are counted by cost began.
-#[derive(Clone, Copy, Debug)]
-pub struct JoinsFrom {
-    /// The first member whose join counts.
-    pub first: usize,
-    /// What the processes had used.
-    pub usage: Usage,
-    /// Packets that had come.
-    pub received: u64,
 }
 
 impl Load {
@@ -131,6 +122,7 @@ impl Load {
             received,
             began: Instant::now(),
             joins_from: None,
+            coming_counted: None,
             samples: Vec::new(),
             opened: None,
             options,
@@ -151,7 +143,8 @@ impl Load {
                 if watches_only && group > 0 && self.options.server_pid.is_some() {
                     self.pass(PUBLICATIONS_SETTLE_S).await;
                 }
-                self.count_joins_from(if watches_only { self.milestones.len() } else { 0 })?;
+                let first = if watches_only { self.milestones.len() } else { 0 };
+                self.joins_from = Some(Passed { members: first, ..self.passed()? });
             }
             self.bar.set_message(plan.name.clone());
             let newcomers = (0..plan.count).flat_map(|_| rooms.clone());
@@ -170,6 +163,9 @@ impl Load {
             }
         }
         self.wait_for_everything().await;
+        if let (Some(from), None) = (self.joins_from, self.coming_counted) {
+            self.coming_counted = Some(Coming { from, until: self.passed()? });
+        }
         Ok(())
     }
 
@@ -292,7 +288,7 @@ impl Load {
             milestones: self.milestones,
             failures: self.failures,
             results,
-            joins_from: self.joins_from,
+            coming: self.coming_counted,
             window,
             interrupted,
             slot_updates: context.slot_updates.into_inner(),
@@ -312,11 +308,10 @@ impl Load {
         Usage::now(self.options.server_pid)
     }
 
-    /// Joins are counted by cost from now on.
-    fn count_joins_from(&mut self, first: usize) -> Result<()> {
-        let (usage, received) = (self.usage()?, self.received.load(Ordering::Relaxed));
-        self.joins_from = Some(JoinsFrom { first, usage, received });
-        Ok(())
+    /// How far the run has come.
+    fn passed(&self) -> Result<Passed> {
+        let received = self.received.load(Ordering::Relaxed);
+        Ok(Passed { members: self.milestones.len(), usage: self.usage()?, received })
     }
 
     fn start(&mut self, group: usize, room: u32) {

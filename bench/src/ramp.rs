@@ -288,11 +288,11 @@ fn step_of((window, results): &(Window, Vec<ThreadResult>)) -> Step {
         _ => 0.0,
     };
     Step {
-        packets_per_s: received as f64 / seconds,
+        packets_per_s: sums.packets as f64 / seconds,
         loss_percent: expected.saturating_sub(received) as f64 * 100.0 / (expected as f64).max(1.0),
         latency_us: Percentiles::of(&sums.latency, 1.0),
         server_percent: server_us / 1e4 / seconds,
-        us_per_packet: server_us / (received as f64).max(1.0),
+        us_per_packet: server_us / (sums.packets as f64).max(1.0),
         bench_percent: used(window.after.bench.cpu_us, window.before.bench.cpu_us) / 1e4 / seconds,
         busiest_thread_percent: results.iter().map(|result| result.busy * 100.0).fold(0.0, f64::max),
         stolen_percent: window.stolen_percent(),

@@ -33,7 +33,8 @@ pub struct Report {
     /// The audio that arrived, if any is sent.
     pub audio: Option<Media>,
     /// Ages of packets on arrival, in microseconds: of video, or of audio at members that see nothing;
-    /// retransmitted packets count from their first sending.
+    /// retransmitted packets count from their first sending. Packets sent before the member was there, or before its slot
+    /// showed their publisher, are left out.
     pub latency_us: Percentiles,
     /// Distances between a publisher's picture and sound, by the server's sender reports, in milliseconds.
     pub av_offset_ms: Percentiles,
@@ -183,12 +184,13 @@ pub struct ServerCost {
     pub cpu_s: f64,
     /// Processor time in percent of one processor.
     pub cpu_percent: f64,
-    /// Processor time for each packet that arrived at a subscriber, in microseconds.
+    /// Processor time for each packet that arrived at a subscriber, in microseconds; where members come and go, with what
+    /// that costs.
     pub us_per_packet: f64,
-    /// Packets that arrived at subscribers, by second.
+    /// Packets that arrived at subscribers, by second, also at those who do not stay; repetitions are not counted.
     pub packets_per_s: f64,
-    /// Processor time for each member that joined, in milliseconds, less what was forwarded meanwhile; of groups
-    /// that do not publish, where there are any.
+    /// Processor time for each member that came before the warm-up, until the last of them saw and heard everything, in milliseconds, less what
+    /// was forwarded meanwhile at the window's price; of groups that do not publish, where there are any.
     pub join_cpu_ms: f64,
     /// What resident memory grew from before those members came to the window's end, for each, in KiB.
     pub kib_per_member: f64,

@@ -73,19 +73,36 @@ impl Delivery {
 /// Where a subscriber's measurements go.
 #[derive(Debug)]
 pub struct Meters {
-    /// Ages of the window's packets, in microseconds: of video, or of audio where no video is received.
+    /// Ages of the window's packets, in microseconds: of video, or of audio where no video is received. What was sent before
+    /// the member was there and its slot showed the publisher had been kept for it, and has no age.
     pub latency: Histogram<u64>,
     /// The same of all packets since somebody last looked.
     pub recent: Histogram<u64>,
     /// The distance between a publisher's picture and sound, by sender reports, in microseconds.
     pub av_offset: Histogram<u64>,
+    /// Different packets of the window that came, to members that stay and to those who come and go.
+    pub packets: u64,
+    /// Whether the window is open.
+    pub open: bool,
 }
 
 impl Meters {
     /// Nothing is measured yet.
     pub fn new() -> Self {
         let histogram = crate::client::latency_histogram;
-        Self { latency: histogram(), recent: histogram(), av_offset: histogram() }
+        Self { latency: histogram(), recent: histogram(), av_offset: histogram(), packets: 0, open: false }
+    }
+
+    /// The window opens: what was measured before is forgotten.
+    pub fn open_window(&mut self) {
+        self.latency.reset();
+        self.av_offset.reset();
+        (self.packets, self.open) = (0, true);
+    }
+
+    /// The window closes. What was sent in it may still come.
+    pub fn close_window(&mut self) {
+        self.open = false;
     }
 }
 
@@ -322,8 +339,10 @@ impl Subscriber {
         if slot.is_misdirected(now, verdict.mark.publisher) {
             self.counts.misdirected += 1;
         }
+        meters.packets += u64::from(verdict.measured);
         let leading = slot.kind == MediaKind::Video || self.expects.0 == 0;
-        if leading {
+        let there = slot.content_since.zip(self.connected).map(|(shown, connected)| shown.max(connected));
+        if leading && there.is_some_and(|there| Clock::nanos(there) <= verdict.mark.sent_ns) {
             let age = Clock::nanos(now).saturating_sub(verdict.mark.sent_ns) / 1000;
             meters.recent.saturating_record(age);
             if verdict.measured {
@@ -343,7 +362,7 @@ impl Subscriber {
     }
 
     /// Takes a packet that is not opened: what can be told of it is whether its stream has gaps.
-    pub fn handle_sealed(&mut self, now: Instant, header: SealedHeader) {
+    pub fn handle_sealed(&mut self, now: Instant, header: SealedHeader, meters: &mut Meters) {
         if let (Some((_, arrivals)), Some(number)) = (&mut self.arrivals, header.transport_number) {
             arrivals.note(now, number);
         }
@@ -358,6 +377,7 @@ impl Subscriber {
         slot.report.first.get_or_insert(number);
         slot.report.received += 1;
         slot.sealed = true;
+        meters.packets += u64::from(meters.open);
         if !slot.whole {
             slot.whole = true;
             self.first_media.get_or_insert(now);

@@ -51,3 +51,23 @@ fn sessions_that_could_not_be_ended_are_counted_with_the_first_reason() {
     let told = ["410".to_owned(), "no answer".to_owned()];
     assert_eq!(unended(&told).as_deref(), Some("sessions that could not be ended: 2, the first since 410"));
 }
+
+#[test]
+fn a_join_costs_what_the_server_used_until_the_last_had_everything_less_what_it_forwarded() {
+    let passed = |members, cpu_us, received| Passed {
+        members,
+        usage: Usage {
+            server: Some(ProcessUsage { cpu_us, rss_kib: 0, peak_rss_kib: 0, threads: 1 }),
+            bench: ProcessUsage { cpu_us: 0, rss_kib: 0, peak_rss_kib: 0, threads: 1 },
+            stolen: None,
+        },
+        received,
+    };
+    let coming = Coming { from: passed(1, 1_000_000, 1000), until: passed(101, 1_400_000, 51_000) };
+    assert_eq!(coming.joining_us(4.0), Some(200_000.0));
+    assert_eq!(coming.joining_us(0.0), Some(400_000.0), "nothing was forwarded in the window");
+    assert_eq!(coming.joining_us(9.0), Some(0.0), "a dearer window than the time before");
+    let mut elsewhere = coming;
+    elsewhere.from.usage.server = None;
+    assert_eq!(elsewhere.joining_us(4.0), None);
+}

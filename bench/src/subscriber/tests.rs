@@ -73,6 +73,7 @@ fn a_gap_is_asked_for_until_it_is_filled_or_given_up() {
 fn the_first_whole_key_frame_is_noticed_and_ages_are_measured() {
     let (mut subscriber, packets, now, flows) = bed();
     let mut meters = Meters::new();
+    subscriber.set_slots(now, &[("0".into(), Some(0))]);
     for packet in &packets {
         subscriber.handle_rtp(now + Duration::from_secs(3), packet, &mut meters);
     }
@@ -85,6 +86,50 @@ fn the_first_whole_key_frame_is_noticed_and_ages_are_measured() {
         flows.flow(0, MediaKind::Video).expect("its flow").measured()
     );
     assert!(latency.max() <= 3_010_000 && latency.min() >= 990_000, "{} {}", latency.min(), latency.max());
+}
+
+#[test]
+fn what_was_kept_for_a_newcomer_counts_and_has_no_age() {
+    let second = Duration::from_secs(1);
+    for (connected, shown) in [(0, 1), (1, 0)] {
+        let (mut subscriber, packets, now, _) = bed();
+        let since = now + second;
+        subscriber.start(now + second * connected);
+        subscriber.set_slots(now + second * shown, &[("0".into(), Some(0))]);
+        let mut meters = Meters::new();
+        for packet in &packets {
+            subscriber.handle_rtp(now + second * 3, packet, &mut meters);
+        }
+        assert_eq!(meters.packets, packets.len() as u64, "all of them were forwarded");
+        let sent_later = |packet: &&rtp::Packet| {
+            let descriptor = crate::source::Vp8Descriptor::parse(&packet.payload).expect("a picture's");
+            let mark = Mark::open(&packet.payload[descriptor.len..]).expect("its mark");
+            mark.sent_ns >= Clock::nanos(since)
+        };
+        let aged = packets.iter().filter(sent_later).count() as u64;
+        assert!(0 < aged && aged < meters.packets, "{aged} of {}", meters.packets);
+        assert_eq!((meters.latency.len(), meters.recent.len()), (aged, aged));
+    }
+}
+
+#[test]
+fn packets_that_are_not_opened_count_while_the_window_is_open() {
+    let (mut subscriber, ..) = bed();
+    let mut meters = Meters::new();
+    let mut sequence_numbers = 0..;
+    let mut come = |meters: &mut Meters, count: usize| {
+        for sequence_number in sequence_numbers.by_ref().take(count) {
+            let header = SealedHeader { ssrc: 7, payload_type: 0, sequence_number, transport_number: None };
+            subscriber.handle_sealed(Instant::now(), header, meters);
+            subscriber.handle_sealed(Instant::now(), header, meters);
+        }
+    };
+    come(&mut meters, 2);
+    meters.open_window();
+    come(&mut meters, 5);
+    meters.close_window();
+    come(&mut meters, 3);
+    assert_eq!(meters.packets, 5, "each once");
 }
 
 #[test]
