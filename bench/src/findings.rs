@@ -85,7 +85,7 @@ pub struct Window {
 impl Window {
     /// The share of all processors' time that the host took meanwhile, in percent; none if the system does not tell.
     pub fn stolen_percent(&self) -> Option<f64> {
-        Some(self.after.stolen?.percent_since(&self.before.stolen?))
+        stolen::percent_between(self.before.stolen, self.after.stolen)
     }
 }
 

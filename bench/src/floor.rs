@@ -68,7 +68,7 @@ impl Floor {
         let before = Stolen::now();
         let picture = price(&mut viewers, &burst::pictures(), length)?;
         let sound = price(&mut viewers, &burst::sounds(), length)?;
-        let stolen_percent = Stolen::now().zip(before).map(|(now, before)| now.percent_since(&before));
+        let stolen_percent = stolen::percent_between(before, Stolen::now());
         let max_segments = viewers.max_segments();
         Ok(Self { schema: 1, viewers: unread.len(), max_segments, picture, sound, stolen_percent })
     }

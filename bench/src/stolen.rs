@@ -20,7 +20,7 @@ impl Stolen {
     }
 
     /// The share of all processors' time since then that was taken, in percent, 0 to 100.
-    pub fn percent_since(&self, before: &Self) -> f64 {
+    fn percent_since(&self, before: &Self) -> f64 {
         let length_us = self.at.saturating_duration_since(before.at).as_micros().max(1) as f64;
         let taken_us = self.us.saturating_sub(before.us) as f64;
         (taken_us * 100.0 / (length_us * self.processors as f64)).min(100.0)
@@ -32,6 +32,11 @@ impl Stolen {
         let ticks: u64 = all.split_whitespace().nth(7)?.parse().ok()?;
         Some(Self { at, us: ticks * TICK_US, processors: count_processors(stat).max(1) })
     }
+}
+
+/// The share of all processors' time that was taken between two moments, in percent; none where the system does not tell.
+pub fn percent_between(before: Option<Stolen>, after: Option<Stolen>) -> Option<f64> {
+    Some(after?.percent_since(&before?))
 }
 
 /// Why figures are doubtful that were taken while so many percent of the processors' time were stolen; none where that is little or not known.

@@ -39,7 +39,7 @@ use self::report::{AttackReport, Row};
 use self::site::Site;
 use crate::args::AttackArgs;
 use crate::measure::ProcessUsage;
-use crate::stolen::Stolen;
+use crate::stolen::{self, Stolen};
 
 /// Every attack in turn, after a quiet time and a time in which the attacker aims elsewhere.
 ///
@@ -91,7 +91,7 @@ fn attacks(args: &AttackArgs) -> Vec<Attack> {
 async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Result<Row> {
     let usage = || args.server_pid.map(ProcessUsage::of).transpose().context("the server is gone");
     let panics = panics(args.server_log.as_deref())?;
-    let (before, stolen) = (usage()?, Stolen::now());
+    let (before, taken_before) = (usage()?, Stolen::now());
     let began = Instant::now();
     call.begin_phase()?;
     let site = (args.clone(), call.plan().clone());
@@ -105,7 +105,7 @@ async fn phase(args: &AttackArgs, call: &mut HonestCall, attack: &Attack) -> Res
     let volley = attacker.await?;
     let took = began.elapsed();
     let during = usage()?;
-    let stolen_percent = Stolen::now().zip(stolen).map(|(now, before)| now.percent_since(&before));
+    let stolen_percent = stolen::percent_between(taken_before, Stolen::now());
     let mut welfare = call.end_phase().await?;
     welfare.joins = joins;
     welfare.lost.extend(refused);

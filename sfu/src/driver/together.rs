@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use mio::net::UdpSocket;
 
-use crate::shard::Run;
+use crate::shard::{Run, TURNS_AT_ONCE};
 
 /// What one send takes: one datagram, or several of one size for one destination.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Way {
     pub(super) source: Option<IpAddr>,
 }
 
-/// Sends messages in order, neighbours that go the same way in one call. `done` is told of each whether it left.
+/// Sends messages in order, neighbours that go the same way in one call, as many at once as write at once. `done` is told of each whether it left.
 pub(super) fn send_together<'a>(
     headers: &mut Headers,
     socket: &UdpSocket,
@@ -32,9 +32,9 @@ pub(super) fn send_together<'a>(
 ) {
     let mut messages = messages.peekable();
     while let Some(first) = messages.next() {
-        let mut group = [first; AT_ONCE];
+        let mut group = [first; TURNS_AT_ONCE];
         let mut count = 1;
-        while count < AT_ONCE
+        while count < TURNS_AT_ONCE
             && let Some(next) = messages.next_if(|next| next.way == first.way)
         {
             group[count] = next;
@@ -56,9 +56,6 @@ pub(super) fn send_together<'a>(
     }
 }
 
-/// As many leave at once as write at once.
-const AT_ONCE: usize = 16;
-
 #[cfg(target_os = "linux")]
 pub(super) use linux::Headers;
 #[cfg(not(target_os = "linux"))]
@@ -75,21 +72,21 @@ mod linux {
     use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
     use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 
-    use super::{AT_ONCE, Message, Way};
+    use super::{Message, TURNS_AT_ONCE, Way};
 
     /// Memory for what the system is told of messages: once for each set of things that can be said, made when it is needed first.
     #[derive(Default)]
     pub(in super::super) struct Headers([Option<MultiHeaders<SockaddrStorage>>; 6]);
 
     impl Headers {
-        /// Sends messages that go the same way, [`AT_ONCE`] at most; how many left.
+        /// Sends messages that go the same way, [`TURNS_AT_ONCE`] at most; how many left.
         pub(super) fn send(&mut self, socket: &UdpSocket, way: Way, messages: &[Message<'_>]) -> usize {
-            let contents: [[IoSlice<'_>; 1]; AT_ONCE] = std::array::from_fn(|at| {
+            let contents: [[IoSlice<'_>; 1]; TURNS_AT_ONCE] = std::array::from_fn(|at| {
                 [IoSlice::new(messages.get(at).map_or(&[][..], |message| message.run.contents))]
             });
-            let addresses: [Option<SockaddrStorage>; AT_ONCE] =
+            let addresses: [Option<SockaddrStorage>; TURNS_AT_ONCE] =
                 std::array::from_fn(|at| messages.get(at).map(|message| message.to.into()));
-            let count = messages.len().min(AT_ONCE);
+            let count = messages.len().min(TURNS_AT_ONCE);
             let (v4, v6);
             let (source, family) = match way.source {
                 None => (None, 0),
@@ -119,7 +116,7 @@ mod linux {
                 }
                 // Its capacity is what counts.
                 space.shrink_to_fit();
-                MultiHeaders::preallocate(AT_ONCE, (saying > 0).then_some(space))
+                MultiHeaders::preallocate(TURNS_AT_ONCE, (saying > 0).then_some(space))
             });
             let sent = sendmmsg(
                 socket.as_raw_fd(),
@@ -150,11 +147,11 @@ mod tests {
         for (segment_size, source) in [(None, None), (Some(100), source), (None, source), (Some(100), None)] {
             let way = Way { segment_size, source };
             let run = Run { contents: &[1; 150], segment_size: segment_size.unwrap_or(150).into() };
-            let messages = [Message { to, run, way }; AT_ONCE];
-            assert_eq!(headers.send(&socket, way, &messages), AT_ONCE);
-            let datagrams = AT_ONCE as u64 * run.datagrams();
+            let messages = [Message { to, run, way }; TURNS_AT_ONCE];
+            assert_eq!(headers.send(&socket, way, &messages), TURNS_AT_ONCE);
+            let datagrams = TURNS_AT_ONCE as u64 * run.datagrams();
             let octets: usize = (0..datagrams).map(|_| client.recv(&mut [0; 200]).unwrap()).sum();
-            assert_eq!(octets, 150 * AT_ONCE);
+            assert_eq!(octets, 150 * TURNS_AT_ONCE);
         }
     }
 }

@@ -83,7 +83,7 @@ impl Leaving {
 }
 
 /// As many write before what they wrote is sent.
-pub(super) const TURNS_AT_ONCE: usize = 16;
+pub(crate) const TURNS_AT_ONCE: usize = 16;
 /// As many write before anything leaves, at most times, with some to spare. When something changes in the middle of a picture all of its viewers do:
 /// then memory comes and goes.
 const MOST_SPARE: usize = 32;

@@ -59,7 +59,8 @@ use crate::transport::{ChannelId, Incoming, SendDataError, Transport, TransportE
 use arena::Arena;
 use burst::Burst;
 pub use leaving::Batch;
-use leaving::{Leaving, TURNS_AT_ONCE};
+use leaving::Leaving;
+pub(crate) use leaving::TURNS_AT_ONCE;
 use mirror::Crossing;
 pub use outbox::Run;
 use participant::Participant;
