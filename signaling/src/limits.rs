@@ -19,6 +19,8 @@ pub struct Limits {
     pub token_notice: Duration,
     /// How often the room's clock is told.
     pub clock_interval: Duration,
+    /// How often those who are here are told of others who come and go, while many do.
+    pub presence_interval: Duration,
     /// How often a WebSocket is pinged.
     pub ping_interval: Duration,
     /// A WebSocket that is silent for so long is dropped.
@@ -102,6 +104,7 @@ impl Default for Limits {
             grace: Duration::from_secs(60),
             token_notice: Duration::from_secs(30),
             clock_interval: Duration::from_secs(5),
+            presence_interval: Duration::from_millis(250),
             ping_interval: Duration::from_secs(10),
             silence: Duration::from_secs(30),
             farewell: Duration::from_secs(5),

@@ -215,7 +215,7 @@ impl Connection {
         let Refusal { code, message } = refusal;
         self.rooms.metrics().errors.with_label_values(&[code.as_str()]).inc();
         let error = ErrorMessage { re: None, code, message: message.to_owned(), retry_ms: None };
-        let _ = outbox.send(written(&ServerMessage::Error(error)));
+        let _ = outbox.send(written(&ServerMessage::Error(error)), true);
         outbox.close(if code == ErrorCode::TooLarge { Close::TooLarge } else { Close::Protocol });
     }
 
@@ -274,12 +274,11 @@ async fn write(mut sink: SplitSink<Socket, Message>, mut outgoing: OutgoingRecei
             Some(Outgoing::Text(text)) => {
                 let sent = tokio::select! {
                     () = outgoing.overflowed() => break Close::TooSlow,
-                    sent = send(&mut sink, &text) => sent,
+                    sent = send_all(&mut sink, &outgoing, text) => sent,
                 };
                 if sent.is_err() {
                     return;
                 }
-                outgoing.sent(&text);
             }
             Some(Outgoing::Close(why)) => break why,
             None => return,
@@ -290,15 +289,37 @@ async fn write(mut sink: SplitSink<Socket, Message>, mut outgoing: OutgoingRecei
     let _ = timeout(limits.farewell, sink.send(Message::Close(Some(frame)))).await;
 }
 
-/// Sends a message in as many frames as it takes (RFC 6455 section 5.4): what a WebSocket writes from is as large as the largest frame for good, and the
-/// list of a room's members is many times what comes later. Without an end when it is cancelled: then nothing but a close may follow.
-async fn send(sink: &mut SplitSink<Socket, Message>, text: &Bytes) -> Result<(), Error> {
+/// Sends a message and what waits behind it: in one go what is short, as it is where somebody comes in or many do. Without an end when it is cancelled:
+/// then nothing but a close may follow.
+async fn send_all(
+    sink: &mut SplitSink<Socket, Message>,
+    outgoing: &OutgoingReceiver,
+    first: Bytes,
+) -> Result<(), Error> {
+    let mut space = WRITE_BUFFER;
+    let mut next = Some(first);
+    while let Some(text) = next {
+        send(sink, &text, &mut space).await?;
+        outgoing.sent(&text);
+        next = outgoing.ready();
+    }
+    sink.flush().await
+}
+
+/// Writes a message in as many frames as it takes (RFC 6455 section 5.4), and those before it to the system when there is no more `space` for them: what a
+/// WebSocket writes from is as large for good as it ever was, and the list of a room's members is many times what comes later.
+async fn send(sink: &mut SplitSink<Socket, Message>, text: &Bytes, space: &mut usize) -> Result<(), Error> {
     let mut rest = text.clone();
     let mut kind = Data::Text;
     loop {
-        let piece = rest.split_to(rest.len().min(PAYLOAD));
+        let piece = rest.split_to(rest.len().min(WRITE_BUFFER - HEADER));
+        if piece.len() + HEADER > *space {
+            sink.flush().await?;
+            *space = WRITE_BUFFER;
+        }
+        *space -= piece.len() + HEADER;
         let frame = Frame::message(piece, OpCode::Data(kind), rest.is_empty());
-        sink.send(Message::Frame(frame)).await?;
+        sink.feed(Message::Frame(frame)).await?;
         if rest.is_empty() {
             return Ok(());
         }
@@ -306,5 +327,7 @@ async fn send(sink: &mut SplitSink<Socket, Message>, text: &Bytes) -> Result<(),
     }
 }
 
-/// Bytes: with its header of four (RFC 6455 section 5.2), as large a frame as the allocator has a size for.
-const PAYLOAD: usize = 1024 - 4;
+/// Bytes: a size that the allocator has.
+const WRITE_BUFFER: usize = 1024;
+/// Bytes, at most, of a frame that fits (RFC 6455 section 5.2).
+const HEADER: usize = 4;

@@ -175,7 +175,13 @@ impl Room {
                 self.counts.resumed += 1;
                 let to = Carrier::WebSocket(connection);
                 for Entry { text, .. } in entries {
-                    self.outputs.push_back(Output::Send { to, name: "event", error: None, text });
+                    self.outputs.push_back(Output::Send {
+                        to,
+                        name: "event",
+                        error: None,
+                        hurried: true,
+                        text,
+                    });
                 }
             }
             None => self.counts.resumed_anew += 1,

@@ -35,7 +35,13 @@ impl Room {
         match held.filter(|entries| size(entries) <= self.config.limits.resume_bytes) {
             Some(entries) => {
                 for Entry { text, .. } in entries {
-                    self.outputs.push_back(Output::Send { to, name: "event", error: None, text });
+                    self.outputs.push_back(Output::Send {
+                        to,
+                        name: "event",
+                        error: None,
+                        hurried: true,
+                        text,
+                    });
                 }
             }
             None => {

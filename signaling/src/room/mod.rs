@@ -16,6 +16,7 @@ mod keys;
 mod log;
 mod media;
 mod member;
+mod presence;
 mod rate;
 mod recording;
 mod snapshot;
@@ -51,6 +52,7 @@ pub use recording::{RecordCommand, RecorderEvent};
 pub use steps::{NoSuchStep, StepBoard};
 
 use member::Member;
+use presence::Waves;
 use recording::Recording;
 use snapshot::ChatTail;
 
@@ -155,9 +157,14 @@ pub enum Output {
         name: &'static str,
         /// The code, when it is an error.
         error: Option<ErrorCode>,
+        /// Whether it goes out at once. On a WebSocket it may else wait for the next that does, or for [`Output::Hurry`]: those before it go first in any
+        /// case.
+        hurried: bool,
         /// The message, UTF-8.
         text: Bytes,
     },
+    /// Send what waits on any WebSocket.
+    Hurry,
     /// Close a WebSocket, after what was sent on it.
     Close {
         /// Which.
@@ -246,6 +253,8 @@ pub struct Room {
     /// Nothing but coming and going has been in it.
     blank: bool,
     next_clock: Instant,
+    /// When it is told who comes and goes.
+    waves: Waves,
     next_core: u32,
     counts: Counts,
     outputs: VecDeque<Output>,
@@ -276,6 +285,7 @@ impl Room {
             empty_since: Some(config.base),
             blank: true,
             next_clock: config.base + config.limits.clock_interval,
+            waves: Waves::new(config.limits.presence_interval),
             counts: Counts::default(),
             outputs: VecDeque::new(),
             config,
@@ -306,6 +316,9 @@ impl Room {
             self.expiries.pop_first();
             self.expiry_is_due(now, &id);
         }
+        if self.waves.handle_timeout(now) {
+            self.outputs.push_back(Output::Hurry);
+        }
         if self.next_clock <= now {
             self.next_clock = now + self.config.limits.clock_interval;
             self.tell_all(&ServerMessage::Clock(Clock { clock: self.clock(now) }));
@@ -317,7 +330,12 @@ impl Room {
         let timers = [self.graces.first(), self.expiries.first()];
         // Nobody is there to be told the clock before the room is over.
         let next = self.over_at().unwrap_or(self.next_clock);
-        timers.into_iter().flatten().map(|(at, _)| *at).fold(next, Instant::min)
+        timers
+            .into_iter()
+            .flatten()
+            .map(|(at, _)| *at)
+            .chain(self.waves.poll_timeout())
+            .fold(next, Instant::min)
     }
 
     /// Next thing to do. Drain after every call.
@@ -365,7 +383,8 @@ impl Room {
 
     /// Gives an event its place in the log, tells everybody and the recording. Its seq.
     fn append(&mut self, now: Instant, by: Option<&str>, body: EventBody) -> u64 {
-        self.blank &= matches!(body, EventBody::Joined { .. } | EventBody::Left { .. });
+        let comes_or_goes = matches!(body, EventBody::Joined { .. } | EventBody::Left { .. });
+        self.blank &= comes_or_goes;
         let seq = self.log.last_seq() + 1;
         let event = Event { seq, at: self.clock(now), by: by.map(str::to_owned), body };
         let text = written(&ServerMessage::Event(event.clone()));
@@ -376,18 +395,19 @@ impl Room {
         }
         self.log.append(Entry { event, text: text.clone() });
         self.counts.events += 1;
-        self.send_all("event", &text);
+        let hurried = !comes_or_goes || self.waves.note(now);
+        self.send_all("event", hurried, &text);
         seq
     }
 
     /// Tells everybody who is here.
     fn tell_all(&mut self, message: &ServerMessage) {
-        self.send_all(message.name(), &written(message));
+        self.send_all(message.name(), true, &written(message));
     }
 
-    fn send_all(&mut self, name: &'static str, text: &Bytes) {
+    fn send_all(&mut self, name: &'static str, hurried: bool, text: &Bytes) {
         for to in self.members.values().filter_map(Member::carrier) {
-            self.outputs.push_back(Output::Send { to, name, error: None, text: text.clone() });
+            self.outputs.push_back(Output::Send { to, name, error: None, hurried, text: text.clone() });
         }
     }
 
@@ -396,7 +416,8 @@ impl Room {
             ServerMessage::Error(error) => Some(error.code),
             _ => None,
         };
-        self.outputs.push_back(Output::Send { to, name: message.name(), error, text: written(message) });
+        let (name, text) = (message.name(), written(message));
+        self.outputs.push_back(Output::Send { to, name, error, hurried: true, text });
     }
 
     fn refuse(&mut self, to: Carrier, re: Option<u64>, refusal: Refusal) {

@@ -71,6 +71,8 @@ struct Client {
     socket: Option<ConnectionId>,
     /// Said hello on it and not been welcomed yet.
     waiting: bool,
+    /// Sent on the WebSocket and not hurried yet.
+    unhurried: VecDeque<Bytes>,
     /// In flight on the WebSocket.
     coming: VecDeque<Bytes>,
     going: VecDeque<Bytes>,
@@ -160,12 +162,16 @@ impl World {
     fn carry_out(&mut self) {
         while let Some(output) = self.room.poll_output() {
             match output {
-                Output::Send { to: Carrier::WebSocket(connection), text, .. } => {
+                Output::Send { to: Carrier::WebSocket(connection), hurried, text, .. } => {
                     let client = self.clients.iter_mut().find(|client| client.socket == Some(connection));
                     if let Some(client) = client {
-                        client.coming.push_back(text);
+                        client.unhurried.push_back(text);
+                        if hurried {
+                            client.hurry();
+                        }
                     }
                 }
+                Output::Hurry => self.clients.iter_mut().for_each(Client::hurry),
                 Output::Send { to: Carrier::Channel(participant, channel), text, .. } => {
                     let channel = Some((participant, channel));
                     let client = self.clients.iter_mut().find(|client| client.channel == channel);
@@ -370,6 +376,9 @@ impl World {
     fn heal(&mut self) {
         for _ in 0..400 {
             self.now += Duration::from_millis(100);
+            if self.room.poll_timeout() <= self.now {
+                self.room.handle_timeout(self.now);
+            }
             self.notice_cuts();
             for at in 0..self.clients.len() {
                 self.open(at);
@@ -421,8 +430,13 @@ impl Client {
     fn lose_socket(&mut self) {
         self.socket = None;
         self.waiting = false;
+        self.unhurried.clear();
         self.coming.clear();
         self.going.clear();
+    }
+
+    fn hurry(&mut self) {
+        self.coming.append(&mut self.unhurried);
     }
 
     fn settled(&mut self, re: u64, seq: Option<u64>, seed: u64) {
@@ -433,7 +447,7 @@ impl Client {
     }
 
     fn is_quiet(&self) -> bool {
-        let queues = [&self.coming, &self.going, &self.channel_coming, &self.channel_going];
+        let queues = [&self.unhurried, &self.coming, &self.going, &self.channel_coming, &self.channel_going];
         !self.waiting && queues.iter().all(|queue| queue.is_empty())
     }
 }

@@ -65,10 +65,11 @@ pub(crate) fn outbox(limit: usize) -> (Outbox, OutgoingReceiver) {
 }
 
 impl Outbox {
-    /// Queues a message. What is beyond the limit is not queued: the WebSocket is to be closed then, and everything that waits is dropped
+    /// Queues a message, which goes out at once if it is `hurried`, with what waits before it; else with the next that is, or when [`hurry`](Self::hurry)
+    /// is called. What is beyond the limit is not queued: the WebSocket is to be closed then, and everything that waits is dropped
     /// (`simmer_websocket_closes_total{code="4005"}` counts it); the client resumes. An empty queue takes a message of any size. What comes after the
     /// end, or for a WebSocket that is gone, is dropped.
-    pub(crate) fn send(&self, text: Bytes) -> Result<(), Full> {
+    pub(crate) fn send(&self, text: Bytes, hurried: bool) -> Result<(), Full> {
         let Sender(shared) = &*self.sender;
         let mut queue = shared.queue();
         let cost = cost(&text);
@@ -80,8 +81,18 @@ impl Outbox {
         }
         let overflowed = queue.overflowed;
         drop(queue);
-        shared.changed.notify_one();
+        if hurried || overflowed {
+            shared.changed.notify_one();
+        }
         if overflowed { Err(Full) } else { Ok(()) }
+    }
+
+    /// Sends what waits.
+    pub(crate) fn hurry(&self) {
+        let Sender(shared) = &*self.sender;
+        if !shared.queue().messages.is_empty() {
+            shared.changed.notify_one();
+        }
     }
 
     /// Closes the WebSocket after what was queued before.
@@ -114,6 +125,12 @@ impl OutgoingReceiver {
             (end.is_some() || queue.senders_gone).then_some(end)
         })
         .await
+    }
+
+    /// The next message, if one waits and nothing is amiss: it can go out with the one before.
+    pub(crate) fn ready(&self) -> Option<Bytes> {
+        let mut queue = self.shared.queue();
+        if queue.overflowed { None } else { queue.pop() }
     }
 
     /// To be called when a message has been sent.
@@ -173,25 +190,27 @@ fn cost(text: &Bytes) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test]
     async fn it_takes_up_to_its_limit_and_then_says_too_slow() {
         let (outbox, mut receiver) = outbox(1000);
         let text = Bytes::from(vec![b'x'; 436]);
-        assert_eq!(outbox.send(text.clone()), Ok(()));
-        assert_eq!(outbox.send(text.clone()), Ok(()));
+        assert_eq!(outbox.send(text.clone(), true), Ok(()));
+        assert_eq!(outbox.send(text.clone(), true), Ok(()));
         assert!(matches!(receiver.next().await, Some(Outgoing::Text(_))));
         receiver.sent(&text);
-        assert_eq!(outbox.send(text.clone()), Ok(()));
-        assert_eq!(outbox.send(Bytes::new()), Err(Full));
+        assert_eq!(outbox.send(text.clone(), true), Ok(()));
+        assert_eq!(outbox.send(Bytes::new(), true), Err(Full));
         assert!(matches!(receiver.next().await, Some(Outgoing::Close(Close::TooSlow))));
     }
 
     #[tokio::test]
     async fn an_empty_queue_takes_one_message_of_any_size() {
         let (outbox, mut receiver) = outbox(1000);
-        assert_eq!(outbox.send(Bytes::from(vec![b'x'; 5000])), Ok(()));
+        assert_eq!(outbox.send(Bytes::from(vec![b'x'; 5000]), true), Ok(()));
         assert!(matches!(receiver.next().await, Some(Outgoing::Text(_))));
     }
 
@@ -199,11 +218,11 @@ mod tests {
     async fn it_ends_after_what_was_queued_before_the_end_and_without_senders() {
         let (outbox, mut receiver) = outbox(1000);
         for text in ["a", "b"] {
-            assert_eq!(outbox.send(Bytes::from_static(text.as_bytes())), Ok(()));
+            assert_eq!(outbox.send(Bytes::from_static(text.as_bytes()), true), Ok(()));
         }
         outbox.close(Close::Left);
         outbox.close(Close::Kicked);
-        assert_eq!(outbox.send(Bytes::from_static(b"late")), Ok(()));
+        assert_eq!(outbox.send(Bytes::from_static(b"late"), true), Ok(()));
         for expected in ["a", "b"] {
             assert!(matches!(receiver.next().await, Some(Outgoing::Text(text)) if text == expected));
         }
@@ -213,24 +232,54 @@ mod tests {
         let waits = tokio::spawn(async move { receiver.next().await });
         let other = outbox.clone();
         drop(outbox);
-        assert_eq!(other.send(Bytes::from_static(b"still")), Ok(()));
+        assert_eq!(other.send(Bytes::from_static(b"still"), true), Ok(()));
         assert!(matches!(waits.await, Ok(Some(Outgoing::Text(_)))));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_hurried_waits_for_what_is_and_goes_first() {
+        async fn text(receiver: &mut OutgoingReceiver) -> Option<Bytes> {
+            match receiver.next().await {
+                Some(Outgoing::Text(text)) => Some(text),
+                _ => None,
+            }
+        }
+        let word = |word: &'static str| Bytes::from_static(word.as_bytes());
+        let (outbox, mut receiver) = outbox(1000);
+        for hurry in [false, true] {
+            {
+                let mut next = Box::pin(text(&mut receiver));
+                assert_eq!((&mut next).now_or_never(), None);
+                assert_eq!(outbox.send(word("joined"), false), Ok(()));
+                assert_eq!((&mut next).now_or_never(), None, "nobody is woken");
+                if hurry {
+                    outbox.hurry();
+                } else {
+                    assert_eq!(outbox.send(word("chat"), true), Ok(()));
+                }
+                assert_eq!(next.await, Some(word("joined")));
+            }
+            assert_eq!(receiver.ready(), (!hurry).then(|| word("chat")), "in one go");
+        }
+        outbox.hurry();
+        let mut next = Box::pin(text(&mut receiver));
+        assert_eq!((&mut next).now_or_never(), None, "nothing waits");
     }
 
     #[tokio::test]
     async fn the_memory_of_many_messages_is_given_back_and_that_of_a_socket_that_is_gone() {
         let (outbox, mut receiver) = outbox(1_000_000);
         for _ in 0..1000 {
-            assert_eq!(outbox.send(Bytes::from_static(b"x")), Ok(()));
+            assert_eq!(outbox.send(Bytes::from_static(b"x"), true), Ok(()));
         }
         for _ in 0..1000 {
             assert!(matches!(receiver.next().await, Some(Outgoing::Text(_))));
         }
         assert!(receiver.shared.queue().messages.capacity() <= FEW);
-        assert_eq!(outbox.send(Bytes::from_static(b"x")), Ok(()));
+        assert_eq!(outbox.send(Bytes::from_static(b"x"), true), Ok(()));
         let shared = Arc::clone(&receiver.shared);
         drop(receiver);
-        assert_eq!(outbox.send(Bytes::from_static(b"x")), Ok(()));
+        assert_eq!(outbox.send(Bytes::from_static(b"x"), true), Ok(()));
         assert_eq!(shared.queue().messages.capacity(), 0);
     }
 }

@@ -184,7 +184,7 @@ impl RoomTask {
     fn carry_out(&mut self, now: Instant) {
         while let Some(output) = self.room.poll_output() {
             match output {
-                Output::Send { to, name, error, text } => {
+                Output::Send { to, name, error, hurried, text } => {
                     let metrics = &self.held.metrics;
                     if let Some(code) = error {
                         metrics.errors.with_label_values(&[code.as_str()]).inc();
@@ -193,7 +193,7 @@ impl RoomTask {
                         Carrier::WebSocket(connection) => {
                             metrics.sent.with_label_values(&[name, "websocket"]).inc();
                             let Some(outbox) = self.held.outboxes.get(&connection) else { continue };
-                            if outbox.send(text).is_err() {
+                            if outbox.send(text, hurried).is_err() {
                                 self.held.outboxes.remove(&connection);
                                 self.room.disconnect(now, connection);
                             }
@@ -209,6 +209,7 @@ impl RoomTask {
                         }
                     }
                 }
+                Output::Hurry => self.held.outboxes.values().for_each(Outbox::hurry),
                 Output::Close { connection, why } => {
                     if let Some(outbox) = self.held.outboxes.remove(&connection) {
                         outbox.close(why);

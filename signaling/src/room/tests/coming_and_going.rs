@@ -20,6 +20,33 @@ fn who_enters_gets_the_room_and_the_others_an_event() {
 }
 
 #[test]
+fn many_who_come_and_go_are_told_in_waves() {
+    let mut table = Table::new();
+    let interval = room_config(table.now, 1).limits.presence_interval;
+    let (ana, _) = table.join("ana", Role::Host);
+    table.wait(interval);
+    let (ben, _) = table.join("ben", Role::Participant);
+    assert_eq!(table.waits, [], "one is told at once");
+    let (ana, ben) = (Carrier::WebSocket(ana), Carrier::WebSocket(ben));
+    let (cid, _) = table.join("cid", Role::Participant);
+    assert!(table.waits.len() == 2 && table.waits.contains(&ana) && table.waits.contains(&ben));
+    table.join("dan", Role::Participant);
+    table.say(cid, json!({"type": "leave"}));
+    assert!(table.waits.contains(&ana) && table.waits.contains(&ben));
+    assert_eq!(table.room.poll_timeout(), table.now + interval);
+    table.wait(interval - Duration::from_millis(1));
+    assert!(table.waits.contains(&ana), "not yet");
+    table.wait(Duration::from_millis(1));
+    assert_eq!(table.waits, []);
+
+    // What is told at once takes along what waits.
+    let (eve, _) = table.join("eve", Role::Participant);
+    assert!(table.waits.contains(&ana));
+    table.say(eve, json!({"type": "do", "id": 1, "action": {"kind": "chat", "text": "hi"}}));
+    assert_eq!(table.waits, []);
+}
+
+#[test]
 fn a_new_session_of_the_same_identity_ends_the_older_one() {
     let mut table = Table::new();
     let (host, _) = table.join("host", Role::Host);

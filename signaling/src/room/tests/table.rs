@@ -16,6 +16,8 @@ pub(super) struct Table {
     pub(super) now: Instant,
     pub(super) connections: u64,
     pub(super) said: Vec<(Carrier, Value)>,
+    /// Where something is said that does not go out at once.
+    pub(super) waits: Vec<Carrier>,
     pub(super) closed: Vec<(ConnectionId, u16)>,
     pub(super) replies: Vec<(RequestId, HttpReply)>,
     pub(super) commands: Vec<Command>,
@@ -37,6 +39,7 @@ impl Table {
             now,
             connections: 0,
             said: Vec::new(),
+            waits: Vec::new(),
             closed: Vec::new(),
             replies: Vec::new(),
             commands: Vec::new(),
@@ -56,9 +59,14 @@ impl Table {
     pub(super) fn drain(&mut self) {
         while let Some(output) = self.room.poll_output() {
             match output {
-                Output::Send { to, text, .. } => {
+                Output::Send { to, hurried, text, .. } => {
+                    self.waits.retain(|waits| *waits != to);
+                    if !hurried {
+                        self.waits.push(to);
+                    }
                     self.said.push((to, serde_json::from_slice(&text).expect("a message")));
                 }
+                Output::Hurry => self.waits.clear(),
                 Output::Close { connection, why } => self.closed.push((connection, why.code())),
                 Output::Reply { request, reply } => self.replies.push((request, reply)),
                 Output::Core(command) => self.commands.push(command),
