@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use crate::egress::SourcePacket;
 use crate::id::{Mid, ParticipantId, PublicationId, RoomId, ShardIndex, Ssrc};
 use crate::ingress::LineQuality;
 use crate::sdp::{Extensions, PayloadFormat};
@@ -111,6 +112,25 @@ impl Packet {
     ) -> Self {
         Self { publication, encoding, arrival, redundant, received }
     }
+
+    /// One that has been kept, as it came.
+    fn kept(publication: PublicationId, packet: SourcePacket) -> Self {
+        let SourcePacket {
+            encoding,
+            sequence,
+            timestamp,
+            marker,
+            arrival,
+            audio_level,
+            descriptor,
+            payload,
+            ..
+        } = packet;
+        let sequence = sequence as u16;
+        let received =
+            Received { sequence, timestamp, marker, audio_level, descriptor, payload, repaired: false };
+        Self { publication, encoding, arrival, redundant: false, received }
+    }
 }
 
 impl<T: Transport> Shard<T> {
@@ -122,7 +142,7 @@ impl<T: Transport> Shard<T> {
         self.spread(now, spread);
     }
 
-    /// A room is on more shards than before: those that are new are told who publishes.
+    /// A room is on more shards than before: those that are new are told who publishes, and what viewers begin with.
     pub(crate) fn spread(&mut self, now: Instant, spread: Spread) {
         self.settle(now);
         let Some(&room) = self.by_room.get(&spread.room) else { return };
@@ -134,7 +154,7 @@ impl<T: Transport> Shard<T> {
         if new == 0 {
             return;
         }
-        let mut encodings = Vec::new();
+        let (mut without, mut kept_to_tell) = (Vec::new(), KEPT_TO_TELL);
         for member in self.rooms[room].members.clone() {
             let participant = &self.participants[member];
             if participant.mirror_of.is_some() || participant.published_ever() == 0 {
@@ -146,16 +166,28 @@ impl<T: Transport> Shard<T> {
                 let (id, line) = (participant.id, participant.line);
                 let (published, saving) = (self.announcement(member, at), publication.saving.clone());
                 let publication_id = publication.id();
+                let mut kept = Vec::new();
                 let sent = (0..).zip(&publication.encodings).filter(|(_, encoding)| encoding.ssrc.is_some());
-                encodings.extend(sent.map(|(encoding, _)| (publication_id, encoding)));
+                for (at, encoding) in sent {
+                    match encoding.since_keyframe(now, false, None).filter(|run| run.len() <= kept_to_tell) {
+                        Some(run) => {
+                            kept_to_tell -= run.len();
+                            kept.extend(run);
+                        }
+                        None => without.push((publication_id, at)),
+                    }
+                }
                 self.cross_to(new, || Crossing::Published(Box::new(published.clone())));
                 self.cross_to(new, || Crossing::Saving(publication_id, saving.clone()));
                 self.cross_to(new, || Crossing::Line(id, line));
+                for packet in kept {
+                    let packet = Packet::kept(publication_id, packet);
+                    self.cross_to(new, || Crossing::Packet(packet.clone()));
+                }
             }
         }
         self.cross_to(new, || Crossing::Settled(spread.room));
-        // A mirror knows nothing of what came before.
-        for (publication, encoding) in encodings {
+        for (publication, encoding) in without {
             self.request_keyframe(now, publication, encoding);
         }
     }
@@ -342,3 +374,6 @@ impl<T: Transport> Shard<T> {
         }
     }
 }
+
+/// Kept packets that one more shard of a room is told, at most: what goes on to be told must find room beside them.
+const KEPT_TO_TELL: usize = 512;

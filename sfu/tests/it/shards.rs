@@ -215,6 +215,33 @@ fn a_room_that_grows_beyond_a_shard_goes_on_there() {
     assert_eq!(world.shard.poll_timeout(), None, "nothing is left of anybody, mirrors included");
 }
 
+#[test]
+fn who_comes_first_on_another_shard_begins_with_what_was_kept() {
+    let plan = |publishes: &[u16], slots| ClientPlan {
+        publishes: publishes.to_vec(),
+        slots,
+        natural: true,
+        feedback: true,
+        ..ClientPlan::default()
+    };
+    for seed in 0..20 {
+        let mut world = World::sharded(seed, 2, 2);
+        let publisher = world.join_as(plan(&[360], 0), Line::default());
+        world.run_for(Duration::from_secs(2));
+        let viewer = world.join_as(plan(&[], 1), Line::default());
+        world.run_for(Duration::from_millis(400));
+        assert!(world.client(viewer).slots[0].first_key.is_some(), "seed {seed}: a key frame was asked for");
+        let (began, asked) = (world.now, world.client(publisher).keys_asked.len());
+        let late = world.join_as(plan(&[], 1), Line::default());
+        world.run_for(Duration::from_secs(1));
+        let slot = &world.client(late).slots[0];
+        assert!(slot.first_key.is_some_and(|at| at - began < Duration::from_millis(200)), "seed {seed}");
+        assert_eq!((slot.contradictions, slot.gaps()), (0, 0), "seed {seed}");
+        assert_eq!(world.client(publisher).keys_asked.len(), asked, "seed {seed}: nobody needs another one");
+        assert!(world.shard.each().iter().all(|shard| shard.participants > 0), "both have the room");
+    }
+}
+
 /// Hands on what it is told.
 struct Tap(Sender<SinkEvent>);
 
