@@ -182,13 +182,7 @@ fn who_speaks_and_who_is_seen_is_the_same_on_both_shards_and_told_once() {
 
 #[test]
 fn a_room_that_grows_beyond_a_shard_goes_on_there() {
-    let plan = |publishes: &[u16], slots| ClientPlan {
-        publishes: publishes.to_vec(),
-        slots,
-        natural: true,
-        feedback: true,
-        ..ClientPlan::default()
-    };
+    let plan = |publishes: &[u16], slots| ClientPlan { clocks: false, ..plan(publishes, slots) };
     let mut world = World::sharded(1, 2, 2);
     world.join_as(plan(&[360, 180], 1), Line::default());
     let viewer = world.join_as(plan(&[], 2), Line::default());
@@ -217,13 +211,7 @@ fn a_room_that_grows_beyond_a_shard_goes_on_there() {
 
 #[test]
 fn who_comes_first_on_another_shard_begins_with_what_was_kept() {
-    let plan = |publishes: &[u16], slots| ClientPlan {
-        publishes: publishes.to_vec(),
-        slots,
-        natural: true,
-        feedback: true,
-        ..ClientPlan::default()
-    };
+    let plan = |publishes: &[u16], slots| ClientPlan { clocks: false, ..plan(publishes, slots) };
     for seed in 0..20 {
         let mut world = World::sharded(seed, 2, 2);
         let publisher = world.join_as(plan(&[360], 0), Line::default());

@@ -173,16 +173,7 @@ impl Room {
         match held {
             Some(entries) => {
                 self.counts.resumed += 1;
-                let to = Carrier::WebSocket(connection);
-                for Entry { text, .. } in entries {
-                    self.outputs.push_back(Output::Send {
-                        to,
-                        name: "event",
-                        error: None,
-                        hurried: true,
-                        text,
-                    });
-                }
+                self.send_again(Carrier::WebSocket(connection), entries);
             }
             None => self.counts.resumed_anew += 1,
         }

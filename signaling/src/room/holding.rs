@@ -4,7 +4,7 @@ use simmer_sfu::id::ParticipantId;
 use simmer_sfu::transport::ChannelId;
 
 use super::member::{Media, Member};
-use super::{Carrier, Entry, Output, Room};
+use super::{Carrier, Entry, Room};
 use crate::protocol::ServerMessage;
 
 impl Room {
@@ -33,17 +33,7 @@ impl Room {
         let size = |entries: &Vec<Entry>| entries.iter().map(|entry| entry.text.len()).sum::<usize>();
         let to = Carrier::Channel(participant, channel);
         match held.filter(|entries| size(entries) <= self.config.limits.resume_bytes) {
-            Some(entries) => {
-                for Entry { text, .. } in entries {
-                    self.outputs.push_back(Output::Send {
-                        to,
-                        name: "event",
-                        error: None,
-                        hurried: true,
-                        text,
-                    });
-                }
-            }
+            Some(entries) => self.send_again(to, entries),
             None => {
                 if let Some(session) = self.members.get_mut(&id).and_then(|member| member.session.as_mut()) {
                     session.missed = true;

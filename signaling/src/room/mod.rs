@@ -411,6 +411,12 @@ impl Room {
         }
     }
 
+    /// Tells one who missed them.
+    fn send_again(&mut self, to: Carrier, entries: Vec<Entry>) {
+        let send = |Entry { text, .. }| Output::Send { to, name: "event", error: None, hurried: true, text };
+        self.outputs.extend(entries.into_iter().map(send));
+    }
+
     fn send(&mut self, to: Carrier, message: &ServerMessage) {
         let error = match message {
             ServerMessage::Error(error) => Some(error.code),
