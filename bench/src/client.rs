@@ -194,7 +194,6 @@ struct ClientLoop {
     meters: Meters,
     cpu: Option<ThreadCpu>,
     busy: f64,
-    measuring: bool,
 }
 
 struct Driven {
@@ -256,7 +255,6 @@ impl ClientLoop {
             meters: Meters::new(),
             cpu: None,
             busy: 0.0,
-            measuring: false,
         }
     }
 
@@ -332,7 +330,7 @@ impl ClientLoop {
         let id = client.id;
         self.poll.registry().register(client.connection.socket_mut(), Token(id), Interest::READABLE)?;
         if let Some(publisher) = &mut client.publisher {
-            publisher.measure(self.measuring);
+            publisher.measure(self.meters.open);
         }
         let driven = Driven { client, progress: Progress::New };
         self.timers.arm(id, driven.poll_timeout());
@@ -341,7 +339,6 @@ impl ClientLoop {
     }
 
     fn measure(&mut self, measuring: bool) {
-        self.measuring = measuring;
         if measuring {
             self.cpu = ThreadCpu::of_this_thread();
             self.meters.open_window();

@@ -133,7 +133,7 @@ impl OutgoingReceiver {
         if queue.overflowed { None } else { queue.pop() }
     }
 
-    /// To be called when a message has been sent.
+    /// To be called when a message has been written to where the system takes it from.
     pub(crate) fn sent(&self, text: &Bytes) {
         let mut queue = self.shared.queue();
         queue.cost = queue.cost.saturating_sub(cost(text));
